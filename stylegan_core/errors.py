@@ -1,0 +1,33 @@
+"""Typed errors. Every message is one sentence: what was found, what was expected, what to do."""
+
+
+class AtelierError(Exception):
+    """Root of every error this package raises on purpose; a user can act on its message."""
+
+
+class LoadError(AtelierError):
+    """A file can't be read as a checkpoint (truncated, wrong shapes, NaN, no known layout)."""
+
+
+class UnsafeCheckpoint(LoadError):
+    """A file names code that a checkpoint has no business naming; nothing of it was run."""
+
+
+class UnsupportedCheckpoint(LoadError):
+    """A well-formed file of a network this package does not know."""
+
+
+class LatentMismatch(AtelierError):
+    """A latent was used with a model it cannot fit."""
+
+
+class BlendMismatch(AtelierError):
+    """Two models cannot be blended (family, resolution or shapes differ)."""
+
+
+class FaceNotFound(AtelierError):
+    """No usable face in an image."""
+
+
+class InvalidInput(AtelierError):
+    """An argument is outside its range or of the wrong shape."""

@@ -1,0 +1,141 @@
+"""z -> w. Karras et al. 2019 (1812.04948) section 2; 2020 (1912.04958) appendix B."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import InvalidInput
+
+W_AVG_SAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class MappingConfig:
+    """Everything the mapping's shape depends on."""
+
+    z_dim: int = 512
+    c_dim: int = 0
+    w_dim: int = 512
+    num_ws: int = 18
+    num_layers: int = 8
+    hidden_dim: int = 512
+    """Width of all layers but the last (NVIDIA's layer_features, TensorFlow's mapping_fmaps)."""
+    lr_multiplier: float = 0.01
+    label: Literal["embed", "concat"] = "embed"
+    """embed: y = N(E c), x = [N(z), y] (NVIDIA torch, ADA); concat: x = N([z, c W]) (TensorFlow StyleGAN 1 and 2)."""
+
+
+def normalize_2nd_moment(x: Tensor, eps: float = 1e-8) -> Tensor:
+    """[..., C] -> same, RMS 1 along the last axis (pixel norm)."""
+    return x * (x.square().mean(dim=-1, keepdim=True) + eps).rsqrt()
+
+
+class FullyConnected(nn.Module):
+    """Equalized-learning-rate linear layer: x [..., in] -> [..., out]; gain lr_multiplier / sqrt(in) at run time."""
+
+    def __init__(self, in_features: int, out_features: int, lr_multiplier: float = 1.0, bias_init: float = 0.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
+        self.bias = nn.Parameter(torch.full((out_features,), bias_init / lr_multiplier))
+        self.weight_gain = lr_multiplier / math.sqrt(in_features)
+        self.bias_gain = lr_multiplier
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
+
+
+def leaky_relu_gain(x: Tensor) -> Tensor:
+    """Leaky ReLU (slope 0.2) times sqrt(2), which keeps the variance (Karras et al. 2020)."""
+    return F.leaky_relu(x, 0.2) * math.sqrt(2)
+
+
+def sample_z(seeds: int | list[int] | range, z_dim: int) -> Tensor:
+    """[len(seeds), z_dim] float32; row by row equal to numpy's RandomState(seed).randn, as NVIDIA's scripts draw it.
+
+    Seeds wrap at 2**32 (ComfyUI's go to 2**64 - 1); a negative one raises InvalidInput.
+    """
+    seeds = [seeds] if isinstance(seeds, int) else list(seeds)
+    if any(s < 0 for s in seeds):
+        raise InvalidInput(f"Seed {min(seeds)} is negative; use a seed from 0 on.")
+    rows = [np.random.RandomState(s & 0xFFFFFFFF).randn(z_dim) for s in seeds]
+    return torch.from_numpy(np.stack(rows).astype(np.float32)) if rows else torch.empty(0, z_dim)
+
+
+class MappingNetwork(nn.Module):
+    """z [B, z_dim] (and labels c [B, c_dim]) -> ws [B, num_ws, w_dim]."""
+
+    w_avg: Tensor | None
+
+    def __init__(self, config: MappingConfig) -> None:
+        super().__init__()
+        self.config = config
+        embed_dim = config.w_dim if config.label == "embed" else config.z_dim
+        if config.c_dim and config.label == "embed":
+            self.embed = FullyConnected(config.c_dim, embed_dim)
+        elif config.c_dim:
+            self.embed = nn.Linear(config.c_dim, embed_dim, bias=False)
+        self.num_layers = config.num_layers
+        width = config.z_dim + (embed_dim if config.c_dim else 0)
+        for i in range(config.num_layers):
+            out = config.w_dim if i == config.num_layers - 1 else config.hidden_dim
+            setattr(self, f"fc{i}", FullyConnected(width, out, config.lr_multiplier))
+            width = out
+        self.register_buffer("w_avg", None)
+
+    def to_w(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        """z [..., z_dim] -> w [..., w_dim], before truncation and repetition; works row by row on z+."""
+        x = self._input(z.to(self.fc0.weight.dtype if self.num_layers else torch.float32), c)
+        for i in range(self.num_layers):
+            x = leaky_relu_gain(getattr(self, f"fc{i}")(x))
+        return x
+
+    def _input(self, z: Tensor, c: Tensor | None) -> Tensor:
+        if not self.config.c_dim:
+            return normalize_2nd_moment(z)
+        if c is None:
+            raise InvalidInput(
+                f"This model has {self.config.c_dim} classes and needs a class label; pick one from 0 to {self.config.c_dim - 1}."
+            )
+        y = self.embed(c.to(z))
+        if self.config.label == "concat":
+            return normalize_2nd_moment(torch.cat([z, y], dim=-1))
+        y = normalize_2nd_moment(y)
+        return torch.cat([normalize_2nd_moment(z), y], dim=-1) if self.config.z_dim else y
+
+    def forward(self, z: Tensor, c: Tensor | None = None, truncation_psi: float = 1.0,
+                truncation_cutoff: int | None = None) -> Tensor:
+        """ws = w_avg + psi (w - w_avg) on rows below truncation_cutoff (None: all rows)."""
+        if z.ndim != 2 or z.shape[1] != self.config.z_dim:
+            raise InvalidInput(f"Mapping got z of shape {tuple(z.shape)} but needs [batch, {self.config.z_dim}].")
+        ws = self.to_w(z, c).unsqueeze(1).repeat(1, self.config.num_ws, 1)
+        return truncate(ws, self.center(), truncation_psi, truncation_cutoff) if truncation_psi != 1 else ws
+
+    def center(self) -> Tensor:
+        """w_avg [w_dim]; the mean of 10 000 seeded samples when the file carried none."""
+        if self.w_avg is None:
+            self.w_avg = self._estimate_center()
+        return self.w_avg
+
+    @torch.no_grad()
+    def _estimate_center(self) -> Tensor:
+        rng = np.random.RandomState(0)
+        z = torch.from_numpy(rng.randn(W_AVG_SAMPLES, self.config.z_dim).astype(np.float32)).to(self.fc0.weight.device)
+        c = None
+        if self.config.c_dim:
+            classes = torch.from_numpy(rng.randint(self.config.c_dim, size=W_AVG_SAMPLES)).to(z.device)
+            c = F.one_hot(classes, self.config.c_dim)
+        return self.to_w(z, c).mean(dim=0)
+
+
+def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
+    """ws [B, num_ws, w_dim] -> same; w_avg + psi (w - w_avg) on rows < cutoff (1812.04948, section 2)."""
+    head = ws if cutoff is None else ws[:, :cutoff]
+    moved = w_avg.to(ws).lerp(head, psi)
+    return moved if cutoff is None else torch.cat([moved, ws[:, cutoff:]], dim=1)

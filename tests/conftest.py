@@ -1,0 +1,45 @@
+"""Fixtures every test may use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+GOLDENS = Path(__file__).parent / "goldens"
+
+
+@dataclass(frozen=True)
+class Golden:
+    """One folder of reference numbers: expected.npz, cases.json or manifest.json, model files."""
+
+    folder: Path
+
+    def array(self, name: str) -> np.ndarray:
+        with np.load(self.folder / "expected.npz", allow_pickle=False) as file:
+            return file[name]
+
+    def tensor(self, name: str) -> torch.Tensor:
+        return torch.from_numpy(self.array(name))
+
+    def json(self, name: str = "cases.json") -> dict:
+        return json.loads((self.folder / name).read_text())
+
+    def file(self, name: str) -> Path:
+        return self.folder / name
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], Golden]:
+    """golden("swap_ros2_tiny") -> its folder under tests/goldens."""
+    return lambda name: Golden(GOLDENS / name)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def two_threads() -> None:
+    torch.set_num_threads(2)

@@ -1,0 +1,81 @@
+"""The demo base: MobileStyleGAN cut after its 128 px block, with a fresh 256 px image head.
+
+    python tools/demo/train_base.py RANDOM_FACE_DATA_FOLDER WORK_FOLDER --steps 800
+
+The head starts at the least-squares solution on the teacher's samples; then head and last blocks learn by
+L1 + LPIPS. Checkpoints to WORK_FOLDER/base.pt every 50 steps and resumes from it; the result is base.safetensors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from stylegan_core.networks.mapping import MappingConfig  # noqa: E402
+from stylegan_core.networks.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig, haar  # noqa: E402
+from tools.demo.fitting import Fit, fit, load_pairs, to_model_range  # noqa: E402
+from tools.demo.recipe import student_ws  # noqa: E402
+from tools.demo.sample_teacher import load_teacher  # noqa: E402
+
+CONFIG = MobileStyleGANConfig(mapping=MappingConfig(num_ws=17), channels=(512, 512, 512, 512, 512, 256))
+
+
+def cut_teacher(folder: Path) -> MobileStyleGAN:
+    """The teacher's first blocks with an untrained head, on the teacher's mapping."""
+    teacher = load_teacher(folder)
+    student = MobileStyleGAN(CONFIG)
+    kept = {k: v for k, v in teacher.state_dict().items() if k in student.state_dict() and ".head." not in k}
+    student.load_state_dict(kept, strict=False)
+    student.w_avg = teacher.w_avg
+    return student.to(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def solve_head(student: MobileStyleGAN, images: np.ndarray, count: int = 96) -> None:
+    """Least squares of the wavelet bands of `count` samples on the last features; style starts at 1."""
+    head, inputs = student.synthesis.head, []
+    handle = head.register_forward_hook(lambda _m, args, _o: inputs.append(args[0]))
+    head.affine.weight.zero_()
+    width = head.weight.shape[1]
+    gram, cross = torch.zeros(width + 1, width + 1, dtype=torch.float64), torch.zeros(width + 1, 12, dtype=torch.float64)
+    for i in range(count):
+        student.synthesis(student_ws(student.mapping, i))
+        x = torch.cat([inputs.pop()[0].flatten(1), torch.ones(1, 128 * 128)]).double()
+        gram += x @ x.T
+        cross += x @ haar(to_model_range(images[i : i + 1]))[0].flatten(1).T.double()
+    handle.remove()
+    ridge = 1e-4 * gram.diagonal().mean() * torch.eye(width + 1, dtype=torch.float64)
+    solved = torch.linalg.solve(gram + ridge, cross).float()
+    head.weight.copy_(solved[:-1].T[:, :, None, None] * math.sqrt(width))
+    head.bias.copy_(solved[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--lr", type=float, default=6e-4)
+    args = parser.parse_args()
+    images = load_pairs(args.work, "faces")
+    student = cut_teacher(args.data)
+    if not (args.work / "base.pt").exists():
+        solve_head(student, images)
+    trained = [p for n, p in student.synthesis.named_parameters() if n.startswith(("b64.", "b128.", "head."))]
+
+    def pairs(_step: int, numbers: list[int], ws: Tensor) -> tuple[Tensor, Tensor]:
+        return student.synthesis(ws), to_model_range(images[numbers])
+
+    fit(Fit("base", args.work, args.steps, args.batch, args.lr), student, trained, len(images), pairs)
+
+
+if __name__ == "__main__":
+    main()
