@@ -29,7 +29,7 @@ test-full: setup
 
 lint: setup
 	$(V)/ruff check .
-	$(V)/pyright
+	$(V)/pyright --pythonpath $(V)/python
 
 bench: setup
 	$(V)/python -m benchmarks.bench

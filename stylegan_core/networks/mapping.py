@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -91,10 +93,14 @@ class MappingNetwork(nn.Module):
 
     def to_w(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """z [..., z_dim] -> w [..., w_dim], before truncation and repetition; works row by row on z+."""
-        x = self._input(z.to(self.fc0.weight.dtype if self.num_layers else torch.float32), c)
+        x = self._input(z.to(self._first.weight.dtype), c)
         for i in range(self.num_layers):
-            x = leaky_relu_gain(getattr(self, f"fc{i}")(x))
+            x = leaky_relu_gain(self.get_submodule(f"fc{i}")(x))
         return x
+
+    @property
+    def _first(self) -> FullyConnected:
+        return cast(FullyConnected, self.get_submodule("fc0"))
 
     def _input(self, z: Tensor, c: Tensor | None) -> Tensor:
         if not self.config.c_dim:
@@ -126,12 +132,25 @@ class MappingNetwork(nn.Module):
     @torch.no_grad()
     def _estimate_center(self) -> Tensor:
         rng = np.random.RandomState(0)
-        z = torch.from_numpy(rng.randn(W_AVG_SAMPLES, self.config.z_dim).astype(np.float32)).to(self.fc0.weight.device)
+        z = torch.from_numpy(rng.randn(W_AVG_SAMPLES, self.config.z_dim).astype(np.float32)).to(self._first.weight.device)
         c = None
         if self.config.c_dim:
             classes = torch.from_numpy(rng.randint(self.config.c_dim, size=W_AVG_SAMPLES)).to(z.device)
             c = F.one_hot(classes, self.config.c_dim)
         return self.to_w(z, c).mean(dim=0)
+
+
+def fingerprint(tensors: Mapping[str, Tensor]) -> str:
+    """Sixteen hex digits that name a mapping network's weights (its state dict, "fc0.weight" ...).
+
+    Half precision, so that a model and its half-precision copy agree; w_avg stays out, being no part of the map.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        if name != "w_avg":
+            digest.update(f"{name} {tuple(tensor.shape)} ".encode())
+            digest.update(tensor.detach().to("cpu", torch.float16).contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -> Tensor:

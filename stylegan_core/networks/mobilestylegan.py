@@ -6,14 +6,18 @@ Any depth: the published generator goes to 1024 px; one cut after its 128 px blo
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import LoadError
 from .base import Generator, LayerHook, ModelInfo, NoiseMode, StyledLayer, Synthesis, draw_noise
 from .mapping import MappingConfig, MappingNetwork
+from .shapes import Shape, Shapes, check_shapes, mapping_from_shapes, shape_of
 
 HALF_ROOT = 1 / math.sqrt(2)
 
@@ -34,6 +38,48 @@ class MobileStyleGANConfig:
     def num_ws(self) -> int:
         """One row for the 4 px conv, three for each block, one for the image head."""
         return 3 * (len(self.channels) - 1) + 2
+
+    @classmethod
+    def from_shapes(cls, shapes: Shapes, facts: Mapping[str, Any]) -> MobileStyleGANConfig:
+        """Canonical keys and shapes -> config; LoadError when they contradict each other."""
+        channels = [shape_of(shapes, "synthesis.b4.conv1.weight", 4)[0]]
+        while f"synthesis.b{4 << len(channels)}.conv2.weight" in shapes:
+            channels.append(shape_of(shapes, f"synthesis.b{4 << len(channels)}.conv2.weight", 4)[0])
+        bands = shape_of(shapes, "synthesis.head.weight", 4)[0]
+        if bands % 4 or any(width % 4 for width in channels):
+            raise LoadError(f"The image head gives {bands} bands and the blocks have widths {channels}, but wavelets come "
+                            f"in fours; use an intact file.")
+        mapping = mapping_from_shapes(shapes, 3 * (len(channels) - 1) + 2, facts)
+        config = cls(mapping, tuple(channels), bands // 4)
+        check_shapes(shapes, config.synthesis_shapes())
+        return config
+
+    def synthesis_shapes(self) -> Iterator[tuple[str, Shape]]:
+        """(key, shape) of every tensor below synthesis."""
+        first, last = self.channels[0], self.channels[-1]
+        yield "synthesis.const", (first, 4, 4)
+        yield from self._conv_shapes("synthesis.b4.conv1", first, first, 4, dense=True)
+        for i, (before, width) in enumerate(zip(self.channels, self.channels[1:], strict=False)):
+            prefix = f"synthesis.b{8 << i}"
+            yield from self._affine_shapes(f"{prefix}.up", before)
+            yield from self._conv_shapes(f"{prefix}.conv1", before // 4, width, 8 << i)
+            yield from self._conv_shapes(f"{prefix}.conv2", width, width, 8 << i)
+        yield from self._affine_shapes("synthesis.head", last)
+        yield "synthesis.head.weight", (4 * self.img_channels, last, 1, 1)
+        yield "synthesis.head.bias", (4 * self.img_channels,)
+
+    def _affine_shapes(self, prefix: str, width: int) -> Iterator[tuple[str, Shape]]:
+        yield f"{prefix}.affine.weight", (width, self.mapping.w_dim)
+        yield f"{prefix}.affine.bias", (width,)
+
+    def _conv_shapes(self, prefix: str, before: int, width: int, resolution: int, dense: bool = False
+                     ) -> Iterator[tuple[str, Shape]]:
+        yield from self._affine_shapes(prefix, before)
+        if not dense:
+            yield f"{prefix}.depthwise", (before, 1, 3, 3)
+        yield f"{prefix}.weight", (width, before, *((3, 3) if dense else (1, 1)))
+        yield f"{prefix}.bias", (width,)
+        yield f"{prefix}.noise_const", (resolution, resolution)
 
 
 def inverse_haar(x: Tensor) -> Tensor:
@@ -70,7 +116,7 @@ class Affine(nn.Module):
 
 
 class MobileConv(nn.Module):
-    """Styled convolution x [B, I, h, w] -> [B, O, h, w]: modulate, depthwise 3x3, 1x1 (or one dense 3x3), noise, bias, lrelu."""
+    """x [B, I, h, w] -> [B, O, h, w]: modulate, depthwise 3x3 and 1x1 (or one dense 3x3), noise, bias, leaky ReLU."""
 
     noise_const: Tensor
 
@@ -165,8 +211,9 @@ class MobileSynthesis(Synthesis):
         for layer in self.layers[1:]:
             module, w = self.get_submodule(layer.name), ws[:, layer.row]
             if layer.kind == "conv":
+                size = (layer.resolution, layer.resolution)
                 map_ = next(maps) if noise else draw_noise(
-                    (layer.resolution,) * 2, len(ws), noise_mode, module.noise_const, x, generator)
+                    size, len(ws), noise_mode, module.get_buffer("noise_const"), x, generator)
                 x = module(x, w, map_)
             else:
                 x = module(x, w)

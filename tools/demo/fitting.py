@@ -63,7 +63,7 @@ def fit(
 ) -> MobileStyleGAN:
     """Fit `trained` so that pairs(step, numbers, ws) = (got, want) agree over samples < count.
 
-    Cosine decay, average of weights. Saves WORK/name.pt (everything needed to resume) and WORK/name.png (targets above results).
+    Cosine decay, average of weights. Saves WORK/name.pt (all it needs to resume) and WORK/name.png (targets above results).
     """
     student.requires_grad_(False)
     for p in trained:

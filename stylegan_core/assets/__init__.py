@@ -1,0 +1,31 @@
+"""Networks that travel with the package: NAME.safetensors beside a model card NAME.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ..errors import LoadError
+
+FOLDER = Path(__file__).parent
+
+
+def asset_path(name: str) -> Path:
+    """The file of an embedded network; raises LoadError naming those there are."""
+    path = FOLDER / f"{name}.safetensors"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.safetensors"))) or "none"
+        raise LoadError(f'No embedded network is called "{name}"; choose one of: {known}.')
+    return path
+
+
+def load_asset(name: str) -> dict[str, Tensor]:
+    """Tensors of an embedded network on the CPU, as stored (fp16 mostly)."""
+    return load_file(asset_path(name))
+
+
+def example_portrait() -> Path:
+    """The bundled photograph: astronaut Eileen Collins (NASA, public domain)."""
+    return FOLDER / "astronaut.jpg"

@@ -1,0 +1,1 @@
+"""Converters: each turns one published file into one embedded asset, once."""

@@ -1,0 +1,1 @@
+"""Thousands of damaged and hostile variants of every small checkpoint; see __main__."""
