@@ -27,6 +27,10 @@ class Golden:
     def tensor(self, name: str) -> torch.Tensor:
         return torch.from_numpy(self.array(name))
 
+    def npz_names(self) -> list[str]:
+        with np.load(self.folder / "expected.npz", allow_pickle=False) as file:
+            return list(file)
+
     def json(self, name: str = "cases.json") -> dict:
         return json.loads((self.folder / name).read_text())
 

@@ -186,9 +186,20 @@ def write(engine: Engine) -> dict[str, dict[str, Any]]:
     return prompts
 
 
+def tiled(pictures: list[Image.Image]) -> Image.Image:
+    """Four pictures as a square, else the first alone."""
+    if len(pictures) < 4:
+        return pictures[0]
+    width, height = pictures[0].size
+    sheet = Image.new("RGB", (2 * width, 2 * height))
+    for i, picture in enumerate(pictures[:4]):
+        sheet.paste(picture, (i % 2 * width, i // 2 * height))
+    return sheet
+
+
 def make_thumbnail(name: str, output: Path) -> None:
-    found = sorted((output / name.split("_")[0]).glob(f"{THUMBNAILS[name]}*")) or sorted(output.rglob(f"{THUMBNAILS[name]}*"))
-    picture = Image.open(found[0]).convert("RGB")
+    found = sorted(output.rglob(f"{THUMBNAILS[name]}_*.png"))
+    picture = tiled([Image.open(path).convert("RGB") for path in found])
     picture.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
     picture.save(TEMPLATES / f"{name}.jpg", quality=88)
 

@@ -90,7 +90,7 @@ class Synthesis(nn.Module):
         if noise is not None and len(noise) != len(self.noise_shapes()):
             raise InvalidInput(f"Synthesis got {len(noise)} noise maps but has {len(self.noise_shapes())} noise layers.")
         if transform is not None and not self.takes_transform:
-            raise InvalidInput("Only StyleGAN3 can translate or rotate its input; leave translate and rotate at 0 for this model.")
+            raise InvalidInput("Only StyleGAN3 can move its input; leave translate and rotate at 0 for this model.")
 
 
 class Generator(nn.Module):

@@ -107,7 +107,7 @@ class MappingNetwork(nn.Module):
             return normalize_2nd_moment(z)
         if c is None:
             raise InvalidInput(
-                f"This model has {self.config.c_dim} classes and needs a class label; pick one from 0 to {self.config.c_dim - 1}."
+                f"This model has {self.config.c_dim} classes and needs a label; pick one from 0 to {self.config.c_dim - 1}."
             )
         y = self.embed(c.to(z))
         if self.config.label == "concat":

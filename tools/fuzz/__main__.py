@@ -48,9 +48,8 @@ def sources(folder: Path) -> list[Path]:
 
     found = [p for p in sorted(GOLDENS.glob("*/*")) if p.suffix in SUFFIXES and p.stat().st_size < MAX_BYTES
              and p.parent.name != "hostile" and "hostile" not in p.name]
-    own = [checkpoints.save(checkpoints.load(p), folder / p.parent.name) for p in found if p.parent.name in ("tf_sg2_gray", "swap_ros2_tiny")
-           and p.name != "model_B.pt"]
-    return [*found, *own]
+    again = [p for p in found if p.parent.name in ("tf_sg2_gray", "swap_ros2_tiny") and p.name != "model_B.pt"]
+    return [*found, *(checkpoints.save(checkpoints.load(p), folder / p.parent.name) for p in again)]
 
 
 def watch(files: list[Path], warm_up: list[Path], here: Path) -> list[dict]:
@@ -60,8 +59,8 @@ def watch(files: list[Path], warm_up: list[Path], here: Path) -> list[dict]:
     reports = [json.loads(line) for line in done.stdout.splitlines()]
     if len(reports) < len(files):
         died = files[len(reports)]
-        reports.append({"path": str(died), "outcome": "CRASH", "message": f"the process ended: {done.stderr[-500:]}", "seconds": 0,
-                        "megabytes": 0, "events": []})
+        reports.append({"path": str(died), "outcome": "CRASH", "message": f"the process ended: {done.stderr[-500:]}",
+                        "seconds": 0, "megabytes": 0, "events": []})
     return reports
 
 
@@ -103,7 +102,8 @@ def fuzz(count: int, seed: int, folder: Path) -> tuple[list[Finding], Counter[st
         target.write_bytes(data)
         batch.append((i, path, mutation, target))
         if len(batch) == BATCH or number == count:
-            for (i, path, mutation, target), report in zip(batch, watch([b[3] for b in batch], list(originals), here), strict=False):
+            reports = watch([b[3] for b in batch], list(originals), here)
+            for (i, path, mutation, target), report in zip(batch, reports, strict=False):
                 outcomes[report["outcome"]] += 1
                 if why := judge(report, originals[path], container_of(path.read_bytes()), mutation):
                     findings.append(Finding(f"{path.parent.name}/{path.name}", mutation, i, why))

@@ -12,12 +12,25 @@ from collections.abc import Callable
 
 Mutation = Callable[[bytes, random.Random], bytes]
 PAYLOADS = (
-    b"cos\nsystem\n\x8c\x04true\x85R0", b"\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R0", b"cbuiltins\neval\nX\x03\x00\x00\x001/0\x85R0",
-    b"\x8c\x05torch\x8c\x17serialization.os.system\x93\x8c\x04true\x85R0", b"(S'true'\nios\nsystem\n0", b"\x82\x01", b"csubprocess\nPopen\n0",
-    b"ctorch.storage\n_load_from_bytes\nC\x10cos\nsystem\n(S'a'\n\x85R0", b"N}b0", b"(" * 300 + b"t" * 300 + b"0", b"]" + b"2" * 5000 + b"0",
-    b"}]N}s0", b"\x8e" + b"\xff" * 8, b"r\xff\xff\xff\x7f", b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n\x8a\x06\x00\x00\x00\x00\x00\x01\x85C\x01b\x87R0",
+    b"cos\nsystem\n\x8c\x04true\x85R0",
+    b"\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R0",
+    b"cbuiltins\neval\nX\x03\x00\x00\x001/0\x85R0",
+    b"\x8c\x05torch\x8c\x17serialization.os.system\x93\x8c\x04true\x85R0",
+    b"(S'true'\nios\nsystem\n0",
+    b"\x82\x01",
+    b"csubprocess\nPopen\n0",
+    b"ctorch.storage\n_load_from_bytes\nC\x10cos\nsystem\n(S'a'\n\x85R0",
+    b"N}b0",
+    b"(" * 300 + b"t" * 300 + b"0",
+    b"]" + b"2" * 5000 + b"0",
+    b"}]N}s0",
+    b"\x8e" + b"\xff" * 8,
+    b"r\xff\xff\xff\x7f",
+    b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n\x8a\x06\x00\x00\x00\x00\x00\x01\x85C\x01b\x87R0",
 )
 """Pickle code that calls, imports, nests or claims too much; each leaves the stack as it was, where it can."""
+CODES = b"()]}NRbtusaeoci0\x81\x85\x86\x87\x93\x94\x8f\x90\x91.2"
+ARGUMENTS = (b"K\xff", b"J\xff\xff\xff\xff", b"M\xff\xff", b"K\x00", b"N", b"X\x01\x00\x00\x00a")
 NUMBERS = (0, 1, 2, 255, 1 << 16, (1 << 31) - 1, (1 << 32) - 1)
 
 
@@ -68,19 +81,23 @@ def pickle_instruction(data: bytes, rng: random.Random) -> bytes:
     at, end = places[i], places[i + 1]
     kind = rng.randrange(4)
     if kind == 0:
-        return data[:at] + bytes([rng.choice(b"()]}NRbtusaeoci0\x81\x85\x86\x87\x93\x94\x8f\x90\x91.2")]) + data[at + 1 :]
+        return data[:at] + bytes([rng.choice(CODES)]) + data[at + 1 :]
     if kind == 1:
         return data[:at] + rng.choice(PAYLOADS) + data[at:]
     if kind == 2:
         return data[:at] + data[end:]
-    return data[:at] + rng.choice((b"K\xff", b"J\xff\xff\xff\xff", b"M\xff\xff", b"K\x00", b"N", b"X\x01\x00\x00\x00a")) + data[end:]
+    return data[:at] + rng.choice(ARGUMENTS) + data[end:]
+
+
+CENTRAL_FIELDS, LOCAL_FIELDS = (8, 10, 16, 20, 24, 28, 30, 42), (6, 8, 14, 18, 22, 26, 28)
+"""Offsets of flags, method, checksum, sizes, name and extra lengths, and place."""
 
 
 def zip_field(data: bytes, rng: random.Random) -> bytes:
     """Change a number in the zip's directory or in a record's own header."""
     out, central = bytearray(data), rng.random() < 0.7
-    marker, fields = (b"PK\x01\x02", (8, 10, 16, 20, 24, 28, 30, 42)) if central else (b"PK\x03\x04", (6, 8, 14, 18, 22, 26, 28))
-    places = [i for i in _find_all(data, marker)]
+    marker, fields = (b"PK\x01\x02", CENTRAL_FIELDS) if central else (b"PK\x03\x04", LOCAL_FIELDS)
+    places = _find_all(data, marker)
     if not places:
         return flip_bits(data, rng)
     at = rng.choice(places) + rng.choice(fields)
@@ -114,9 +131,11 @@ def safetensors_header(data: bytes, rng: random.Random) -> bytes:
     entry = header[key]
     change = rng.randrange(8)
     if change == 0:
-        entry["shape"] = rng.choice(([], [-1], [1 << 40, 1 << 40], [1.5], entry["shape"][::-1], [1, *entry["shape"]], None, "x"))
+        shape = entry["shape"]
+        entry["shape"] = rng.choice(([], [-1], [1 << 40, 1 << 40], [1.5], shape[::-1], [1, *shape], None, "x"))
     elif change == 1:
-        entry["data_offsets"] = rng.choice(([0, 0], [-4, 4], [0, 1 << 62], entry["data_offsets"][::-1], [0], None, ["0", "4"]))
+        offsets = entry["data_offsets"]
+        entry["data_offsets"] = rng.choice(([0, 0], [-4, 4], [0, 1 << 62], offsets[::-1], [0], None, ["0", "4"]))
     elif change == 2:
         entry["dtype"] = rng.choice(("F16", "F64", "I32", "F8_E4M3", "X", None, 3))
     elif change == 3:
@@ -144,7 +163,10 @@ def _change_metadata(metadata: dict[str, str], rng: random.Random) -> None:
 
 
 AIMED: dict[str, tuple[Mutation, ...]] = {
-    "zip": (zip_field, zip_field, rezip, rezip), "pickle": (pickle_instruction,) * 4, "safetensors": (safetensors_header,) * 4, "other": (),
+    "zip": (zip_field, zip_field, rezip, rezip),
+    "pickle": (pickle_instruction,) * 4,
+    "safetensors": (safetensors_header,) * 4,
+    "other": (),
 }
 
 

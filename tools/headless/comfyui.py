@@ -89,7 +89,7 @@ class ComfyUIEngine:
         if not valid:
             return _invalid(error, node_errors)
         self.server.begin(listener)
-        self.executor.execute(prompt, prompt_id, {}, targets)
+        self.executor.execute(prompt, prompt_id, {"client_id": _Server.client_id}, targets)
         return self.server.result(self.executor)
 
 

@@ -1,0 +1,1 @@
+"""Speed and memory tables: `python -m benchmarks.bench`."""

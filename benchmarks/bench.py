@@ -1,0 +1,51 @@
+"""The speed table. `python -m benchmarks.bench [--threads 1] [--quick]`: StyleGAN2 config-f, float32, CPU.
+
+Every case beside its plain twin, with the time that the convolutions alone would take as matrix products.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+import torch
+
+from . import measure
+
+CASES = [(256, 1), (256, 8), (1024, 1), (1024, 8)]
+
+
+def alone(function: Callable[..., dict[str, float]], *arguments: Any) -> dict[str, float]:
+    """Run in a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=1, help="threads of one picture (default 1)")
+    parser.add_argument("--quick", action="store_true", help="256 px only, one repeat, no twin for batches")
+    options = parser.parse_args()
+    print(f"torch {torch.__version__}, {platform.processor() or platform.machine()}, {options.threads} thread(s), float32\n")
+    print("| px | batch | ms/image | plain twin | faster | x matrix product | GFLOP/s | peak MB |")
+    print("|---|---|---|---|---|---|---|---|")
+    for resolution, batch in CASES[:2] if options.quick else CASES:
+        ours = alone(measure.synthesis, options.threads, resolution, batch, False, 1 if options.quick else 3)
+        twin = None
+        if batch == 1 or (resolution < 1024 and not options.quick):
+            twin = alone(measure.synthesis, options.threads, resolution, batch, True, 1)
+        told = ("-", "-") if twin is None else (f"{twin['seconds'] * 1e3:.0f}", f"{twin['seconds'] / ours['seconds']:.1f}x")
+        print(f"| {resolution} | {batch} | {ours['seconds'] * 1e3:.0f} | {told[0]} | {told[1]} | {ours['ratio']:.2f} "
+              f"| {ours['rate'] / 1e9:.0f} | {ours['peak']:.0f} |", flush=True)
+    found = alone(measure.files_and_blends, options.threads)
+    print(f"\n1024 px model: load {found['load'] * 1e3:.0f} ms, inspect {found['inspect'] * 1e3:.1f} ms, "
+          f"hard swap {found['swap'] * 1e3:.1f} ms with {found['swap_mb']:.1f} MB of new weights, "
+          f"smooth blend {found['smooth'] * 1e3:.0f} ms, slider step above 64 px {found['slider'] * 1e3:.0f} ms")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What a benchmark measures, each in a process of its own, so that peak memory is that of one case."""
+
+from __future__ import annotations
+
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from stylegan_core.networks.mapping import MappingConfig
+from stylegan_core.networks.stylegan2 import StyleGAN2, StyleGAN2Config
+
+WIDTHS = (512, 512, 512, 512, 512, 256, 128, 64, 32)  # StyleGAN2 config-f
+
+
+def best(call: Callable[[], object], repeats: int) -> float:
+    """Seconds of the fastest of `repeats` calls after one to warm up (none for a single one)."""
+    if repeats > 1:
+        call()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def make(resolution: int, seed: int = 0) -> StyleGAN2:
+    """Config-f at a resolution, with seeded random weights."""
+    torch.manual_seed(seed)
+    widths = WIDTHS[: resolution.bit_length() - 2]
+    model = StyleGAN2(StyleGAN2Config(MappingConfig(num_ws=2 * len(widths)), resolution, widths))
+    model.w_avg = torch.zeros(512)
+    return model.eval().requires_grad_(False)
+
+
+def conv_flops(config: StyleGAN2Config) -> int:
+    """Two for each multiply-add of the convolutions and image heads of one picture; no FIR, no pointwise work."""
+    total, before = 0, config.channels[0]
+    for resolution, width in zip(config.resolutions, config.channels, strict=True):
+        if resolution > 4:
+            total += 2 * 9 * before * width * (resolution // 2) ** 2
+        total += 2 * (9 * width * width + width * config.img_channels) * resolution**2
+        before = width
+    return total
+
+
+def gemm_rate(repeats: int = 5) -> float:
+    """FLOP/s of a 1024 x 1024 x 1024 matrix product in float32."""
+    a, b = torch.randn(2, 1024, 1024)
+    return 2 * 1024**3 / best(lambda: a @ b, repeats)
+
+
+def peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+@torch.inference_mode()
+def synthesis(threads: int, resolution: int, batch: int, plain: bool, repeats: int) -> dict[str, float]:
+    """Time of one picture, peak memory above the loaded model's, and the matrix-product rate before and after."""
+    torch.set_num_threads(threads)
+    model = make(resolution)
+    ws = torch.randn(batch, model.num_ws, model.w_dim)
+    draw = model.synthesis
+    if plain:
+        from tests.core.networks.plain_stylegan2 import synthesize
+
+        def draw(ws: torch.Tensor) -> torch.Tensor:
+            return synthesize(model, ws)
+
+    rate, idle = gemm_rate(), peak_mb()
+    seconds = best(lambda: draw(ws), repeats) / batch
+    rate = max(rate, gemm_rate())
+    return {"seconds": seconds, "peak": peak_mb() - idle, "ratio": seconds / (conv_flops(model.config) / rate), "rate": rate}
+
+
+@torch.inference_mode()
+def files_and_blends(threads: int) -> dict[str, float]:
+    """Saving, loading and blending of full-size models; seconds and megabytes."""
+    from stylegan_core.blending import Blender, blend
+    from stylegan_core.checkpoints import inspect, load, save
+
+    torch.set_num_threads(threads)
+    base, other = make(1024, 0), make(1024, 1)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        save(base, path)
+        found = {"load": best(lambda: load(path), 3), "inspect": best(lambda: inspect(path), 3)}
+    found["swap"] = best(lambda: blend(base, other, 32), 5)
+    old = {t.data_ptr() for model in (base, other) for t in model.parameters()}
+    new = [t for t in blend(base, other, 32).parameters() if t.data_ptr() not in old]
+    found["swap_mb"] = sum(t.numel() * t.element_size() for t in new) / 2**20
+    found["smooth"] = best(lambda: blend(base, other, 32, "smooth"), 3)
+    blender = Blender(base, other)
+    blender.blend(curve={4: 0.5, 64: 0.5, 128: 0.1})
+    step = iter(range(1, 99))
+    found["slider"] = best(lambda: blender.blend(curve={4: 0.5, 64: 0.5, 128: next(step) / 100}), 3)
+    return found

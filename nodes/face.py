@@ -1,0 +1,81 @@
+"""Faces out of a photograph, and back into it."""
+
+from __future__ import annotations
+
+import torch
+from comfy_api.latest import io
+
+from .. import stylegan_core as sg
+from .images import preview_images, to_core, to_image, to_mask, with_alpha_of
+from .residency import Resident
+from .schema import advanced, schema
+from .types import Faces, StyleGAN
+
+
+class AlignFaces(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "Align Faces", "face",
+            description="Finds the faces of photographs and cuts them out upright, as StyleGAN's faces are. Several "
+                        "faces make a batch, largest first.",
+            search_aliases=["face crop", "detect face", "ffhq align", "face detector"],
+            inputs=[
+                io.Image.Input("image", tooltip="Photographs; a batch is searched one by one."),
+                io.Combo.Input("faces_taken", options=["largest", "all"], default="largest", tooltip="The largest "
+                                                                                                     "face of each "
+                                                                                                     "photograph, or "
+                                                                                                     "every face."),
+                io.Int.Input("size", default=256, min=16, max=2048, step=16,
+                             tooltip="Pixels of a crop: the resolution of the model that will see it."),
+                io.Combo.Input("when_none", options=["error", "skip", "whole image"], default="error",
+                               tooltip="A photograph without a face: stop with a message, leave it out, or take its "
+                                       "central square (for drawings)."),
+                StyleGAN.Input("size_of", optional=True, tooltip="Take the size of this model instead."),
+                advanced(io.Int.Input("smallest", default=0, min=0, max=2048,
+                                      tooltip="Side of the smallest face to look for, in pixels; 0: a 22nd of the "
+                                              "picture. Small ones take longer.")),
+            ],
+            outputs=[io.Image.Output("crops", tooltip="The faces, one picture each."),
+                     Faces.Output("faces", tooltip="Where each crop came from, for Paste Faces Back."),
+                     io.Image.Output("found", tooltip="The photographs with the faces outlined.")])
+
+    @classmethod
+    def execute(cls, image: torch.Tensor, faces_taken: str, size: int, when_none: str, size_of: Resident | None = None,
+                smallest: int = 0) -> io.NodeOutput:
+        images = to_core(image)
+        size = size_of.core.img_resolution if size_of else size
+        crops, faces = sg.take_faces(images, size, faces_taken == "all", when_none, smallest or None)
+        found = to_image(sg.outline_faces(images, faces))
+        return io.NodeOutput(to_image(crops), faces, found, ui=preview_images(found, cls))
+
+
+class PasteFacesBack(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "Paste Faces Back", "face",
+            description="Puts changed faces back where Align Faces found them, with a soft edge.",
+            search_aliases=["face paste", "composite face", "uncrop"],
+            inputs=[
+                io.Image.Input("image", tooltip="The photographs that Align Faces searched."),
+                io.Image.Input("crops", tooltip="The changed faces, as many and in the order of Align Faces; any "
+                                                "resolution."),
+                Faces.Input("faces", tooltip="From Align Faces."),
+                io.Float.Input("feather", default=0.1, min=0.0, max=0.5, step=0.01,
+                               tooltip="Width of the soft edge, as a part of the crop's side."),
+                io.Float.Input("color_match", default=0.0, min=0.0, max=1.0, step=0.05,
+                               tooltip="How far the pasted face takes the photograph's colors: 0 keeps its own, 1 "
+                                       "matches fully."),
+            ],
+            outputs=[io.Image.Output("pasted", tooltip="The photographs with the faces in them."),
+                     io.Mask.Output("mask", tooltip="Where something was pasted: 1 inside, soft at the edge.")])
+
+    @classmethod
+    def execute(cls, image: torch.Tensor, crops: torch.Tensor, faces: list, feather: float,
+                color_match: float) -> io.NodeOutput:
+        pasted, mask = sg.return_faces(to_core(image), to_core(crops), faces, feather=feather, color_match=color_match)
+        return io.NodeOutput(with_alpha_of(to_image(pasted), image), to_mask(mask))
+
+
+NODES = (AlignFaces, PasteFacesBack)

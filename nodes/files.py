@@ -1,0 +1,76 @@
+"""Names in combos and name fields to files on disk; names stay inside their folders."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import folder_paths
+
+from ..stylegan_core.assets import asset_path
+from ..stylegan_core.errors import InvalidInput
+
+MODELS = "stylegan"
+LATENTS = "stylegan_latents"
+EXTENSIONS = {MODELS: {".safetensors", ".sft", ".pkl", ".pt", ".pth", ".ckpt", ".bin", ".xml"},
+              LATENTS: {".safetensors"}}
+BUILTINS = ("base", "toon")
+BUILTIN_MARK = " (built-in)"
+NO_FILE = "no file yet"
+
+
+def register_folders() -> None:
+    """models/<key> and output/<key> become folders of each key, beside those of extra_model_paths.yaml."""
+    for key, extensions in EXTENSIONS.items():
+        folder_paths.add_model_folder_path(key, os.path.join(folder_paths.models_dir, key), is_default=True)
+        folder_paths.add_model_folder_path(key, os.path.join(folder_paths.get_output_directory(), key))
+        folder_paths.folder_names_and_paths[key][1].update(extensions)
+
+
+def model_names() -> list[str]:
+    """The built-in models, then the files of models/stylegan and output/stylegan."""
+    return [name + BUILTIN_MARK for name in BUILTINS] + folder_paths.get_filename_list(MODELS)
+
+
+def latent_names() -> list[str]:
+    """The files of models/stylegan_latents and output/stylegan_latents."""
+    return folder_paths.get_filename_list(LATENTS) or [NO_FILE]
+
+
+def model_path(name: str) -> str:
+    """Path of a name from model_names. Raises InvalidInput."""
+    if name.endswith(BUILTIN_MARK):
+        return str(asset_path(name.removesuffix(BUILTIN_MARK)))
+    return _listed(MODELS, name)
+
+
+def latent_path(name: str) -> str:
+    """Path of a name from latent_names. Raises InvalidInput."""
+    return _listed(LATENTS, name)
+
+
+def _listed(key: str, name: str) -> str:
+    path = folder_paths.get_full_path(key, name) if name in folder_paths.get_filename_list(key) else None
+    if path is None:
+        raise InvalidInput(f'"{name}" is not in ComfyUI/models/{key} or ComfyUI/output/{key}; put a file there, '
+                           f"press R to refresh the list, and pick it.")
+    return path
+
+
+def fingerprint(path: str) -> tuple[str, int, int]:
+    """Changes when the file does, so that ComfyUI reads an edited file again."""
+    stat = os.stat(path)
+    return path, stat.st_mtime_ns, stat.st_size
+
+
+def new_output(key: str, name: str) -> Path:
+    """A file that does not exist yet, output/<key>/<name>_00001.safetensors or the next number. Raises InvalidInput."""
+    root = Path(folder_paths.get_output_directory(), key).resolve()
+    target = (root / name.strip().removesuffix(".safetensors")).resolve()
+    if root not in target.parents or not target.name:
+        raise InvalidInput(f'The name "{name}" leads outside output/{key}; use a plain one such as "my_face".')
+    target.parent.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while (path := target.with_name(f"{target.name}_{number:05}.safetensors")).exists():
+        number += 1
+    return path

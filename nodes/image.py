@@ -1,0 +1,62 @@
+"""Latents to pictures; the bundled portrait."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from .. import stylegan_core as sg
+from .images import preview_images, to_image
+from .progress import progress
+from .residency import Resident, on_device
+from .schema import advanced, schema
+from .types import Latent, StyleGAN
+
+CHUNK = 8
+
+
+class GenerateImage(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "Generate Image", "image",
+            description="Renders latents with a StyleGAN, one picture a latent.",
+            search_aliases=["render stylegan", "synthesis", "stylegan sampler"],
+            inputs=[
+                StyleGAN.Input("model", tooltip="The generator: loaded, or a blend."),
+                Latent.Input("latents", tooltip="What to render: sampled, mixed, or inverted from a photograph."),
+                io.Combo.Input("noise", options=["const", "random", "none"], default="const",
+                               tooltip="Fine detail such as single hairs. const: the model's own, or that of an "
+                                       "inversion; random: drawn from noise_variant; none: smooth."),
+                advanced(io.Int.Input("noise_variant", default=0, min=0, max=0xFFFFFFFF,
+                                      tooltip="Number of the random detail; used by noise random only.")),
+                advanced(io.Int.Input("at_once", default=CHUNK, min=1, max=256,
+                                      tooltip="Pictures rendered together; halves by itself when memory runs out.")),
+            ],
+            outputs=[io.Image.Output("image", tooltip="The pictures, one a latent.")])
+
+    @classmethod
+    def execute(cls, model: Resident, latents: sg.Latents, noise: str, noise_variant: int = 0,
+                at_once: int = CHUNK) -> io.NodeOutput:
+        on_device(model, batch=min(at_once, len(latents)))
+        images = sg.render(model.core, latents, noise_mode=noise, seed=noise_variant, chunk=at_once, on_step=progress())
+        return io.NodeOutput(to_image(images))
+
+
+class LoadExamplePortrait(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "Load Example Portrait", "image",
+            description="A public-domain photograph (NASA, astronaut Eileen Collins), so that the workflows run at "
+                        "once. Replace it by Load Image for your own.",
+            search_aliases=["astronaut", "test photo", "demo image"],
+            inputs=[],
+            outputs=[io.Image.Output("photograph", tooltip="The portrait, 512 px.")])
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        image = to_image(sg.read_image(sg.example_portrait()))
+        return io.NodeOutput(image, ui=preview_images(image, cls))
+
+
+NODES = (GenerateImage, LoadExamplePortrait)

@@ -1,0 +1,173 @@
+"""Load, save and blend generators."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from .. import stylegan_core as sg
+from . import files
+from .images import preview_images, preview_text, to_image
+from .progress import progress
+from .residency import Resident, on_device
+from .schema import RESOLUTIONS, advanced, schema
+from .types import Latent, StyleGAN
+
+MODES = ["swap", "smooth", "linear"]
+SIDES = ["other", "base"]
+
+
+class LoadStyleGAN(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        names = files.model_names()
+        return schema(
+            "Load StyleGAN", "model",
+            description="Loads a StyleGAN from models/stylegan, output/stylegan, or the pack itself. Nothing in the "
+                        "file is ever executed.",
+            search_aliases=["gan", "stylegan2", "toonify", "checkpoint", "pkl"],
+            inputs=[
+                io.Combo.Input("file", options=names, default=names[0],
+                               tooltip="A built-in model, or a file of ComfyUI/models/stylegan (.safetensors, .pkl, "
+                                       ".pt). Press R after adding one."),
+                advanced(io.Combo.Input("weights", options=["ema", "raw"], default="ema",
+                                        tooltip="ema: the averaged weights, which give the best pictures; raw: those "
+                                                "of the last training step, where a file has both.")),
+            ],
+            outputs=[StyleGAN.Output("model", tooltip="The generator."),
+                     io.String.Output("facts", tooltip="Family, size, source and licence, as text.")])
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str, weights: str = "ema") -> tuple[str, int, int]:
+        return files.fingerprint(files.model_path(file))
+
+    @classmethod
+    def execute(cls, file: str, weights: str = "ema") -> io.NodeOutput:
+        path = files.model_path(file)
+        core = sg.load(path, which=weights)
+        facts = sg.describe(core)
+        return io.NodeOutput(Resident(core), facts, ui=preview_text(facts))
+
+
+class SaveStyleGAN(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "Save StyleGAN", "model", is_output_node=True,
+            description="Writes a model, a blend too, as one safetensors file in output/stylegan, with its parents "
+                        "and their licences. Load StyleGAN lists it.",
+            search_aliases=["convert checkpoint", "export stylegan"],
+            inputs=[
+                StyleGAN.Input("model", tooltip="The generator to save."),
+                io.String.Input("name", default="my_model",
+                                tooltip="File name in output/stylegan; sub/name makes a folder. A number is "
+                                        "appended, nothing is overwritten."),
+                advanced(io.String.Input("notes", default="", multiline=True,
+                                         tooltip="Free text kept in the file: what it is, who made it.")),
+            ],
+            outputs=[io.String.Output("path", tooltip="Path of the file that was written.")])
+
+    @classmethod
+    def execute(cls, model: Resident, name: str, notes: str = "") -> io.NodeOutput:
+        path = files.new_output(files.MODELS, name)
+        sg.save(model.core, path, {"notes": {**model.core.info.notes, "comment": notes}} if notes else None)
+        return io.NodeOutput(str(path), ui=preview_text(f"saved {path.name}"))
+
+
+class BlendByResolution(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "Blend StyleGANs by Resolution", "model",
+            description="Takes the coarse layers from one model and the fine ones from another (Pinkney and Adler "
+                        "2020): toon structure with photographic texture, or the reverse.",
+            search_aliases=["layer swap", "toonify", "network interpolation", "merge stylegan"],
+            inputs=[
+                StyleGAN.Input("base", tooltip="The model whose mapping is kept; latents of it fit the blend."),
+                StyleGAN.Input("other", tooltip="A model fine-tuned from base, or with the same parent."),
+                io.Combo.Input("swap_at", options=RESOLUTIONS, default="32",
+                               tooltip="Layers up to this many pixels come from the coarse side, finer ones from the "
+                                       "other model."),
+                io.Combo.Input("coarse", options=SIDES, default="other",
+                               tooltip="Which model gives the coarse layers (shape, pose, proportions). The other "
+                                       "one gives texture."),
+                io.Combo.Input("mode", options=MODES, default="swap",
+                               tooltip="swap: a hard switch, no copy. smooth, linear: a soft ramp around swap_at."),
+                advanced(io.Float.Input("width", default=1.0, min=0.05, max=8.0, step=0.05,
+                                        tooltip="Width of the soft ramp, in doublings of resolution; unused by swap.")),
+                advanced(io.Combo.Input("mapping", options=["base", "other"], default="base",
+                                        tooltip="Whose mapping network turns z into w.")),
+                advanced(io.Combo.Input("convention", options=["paper", "pinkney"], default="paper",
+                                        tooltip="paper: swap_at belongs to the coarse side. pinkney: counts as the "
+                                                "published script does.")),
+            ],
+            outputs=[StyleGAN.Output("blended", tooltip="The blend. It shares its parents' weights where it can.")])
+
+    @classmethod
+    def execute(cls, base: Resident, other: Resident, swap_at: str, coarse: str, mode: str, width: float = 1.0,
+                mapping: str = "base", convention: str = "paper") -> io.NodeOutput:
+        on_device(base, other)
+        core = sg.blend(base.core, other.core, int(swap_at), mode, width, coarse, mapping, convention)
+        return io.NodeOutput(Resident(core, (base, other)))
+
+
+class BlendByCurve(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        curve = "Weight of this model by pixels, such as 4:1, 16:1, 64:0. Between the given pixels it is interpolated."
+        return schema(
+            "Blend StyleGANs by Curve", "model",
+            description="Blends two to four models with a free weight for each resolution. What the weights leave of "
+                        "1 comes from base.",
+            search_aliases=["layer swap", "network interpolation", "merge stylegan"],
+            inputs=[
+                StyleGAN.Input("base", tooltip="The model whose mapping is kept; it fills what the others leave."),
+                StyleGAN.Input("other", tooltip="A model related to base."),
+                io.String.Input("curve", default="4:1, 16:1, 64:0", tooltip=curve),
+                StyleGAN.Input("other_2", optional=True, tooltip="A third model, related to base."),
+                io.String.Input("curve_2", default="4:0, 64:0, 128:1", optional=True, tooltip=curve),
+                StyleGAN.Input("other_3", optional=True, tooltip="A fourth model, related to base."),
+                io.String.Input("curve_3", default="4:0, 128:0, 256:1", optional=True, tooltip=curve),
+            ],
+            outputs=[StyleGAN.Output("blended", tooltip="The blend.")])
+
+    @classmethod
+    def execute(cls, base: Resident, other: Resident, curve: str, other_2: Resident | None = None, curve_2: str = "",
+                other_3: Resident | None = None, curve_3: str = "") -> io.NodeOutput:
+        pairs = [(model, text) for model, text in ((other, curve), (other_2, curve_2), (other_3, curve_3)) if model]
+        parents = (base, *(model for model, _ in pairs))
+        on_device(*parents)
+        core = sg.blend_many(base.core, [(model.core, sg.parse_curve(text)) for model, text in pairs])
+        return io.NodeOutput(Resident(core, parents))
+
+
+class BlendPreviewGrid(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "Blend Preview Grid", "model",
+            description="One picture of every swap point in both directions, to choose swap_at by eye.",
+            search_aliases=["layer swap grid", "toonify grid", "contact sheet"],
+            inputs=[
+                StyleGAN.Input("base", tooltip="The model whose mapping is kept."),
+                StyleGAN.Input("other", tooltip="A model related to base."),
+                Latent.Input("latents", tooltip="Faces to show, two rows each."),
+                io.Int.Input("cell_size", default=160, min=32, max=1024, step=16,
+                             tooltip="Pixels of one picture in the grid."),
+                io.Int.Input("max_faces", default=2, min=1, max=16, tooltip="At most this many of the latents are "
+                                                                            "shown."),
+                advanced(io.Combo.Input("mode", options=MODES, default="swap", tooltip="How the two models meet: "
+                                                                                       "hard, or by a ramp.")),
+            ],
+            outputs=[io.Image.Output("grid", tooltip="Columns: up to how many pixels the coarse side reaches. Rows: for "
+                                                     "each face, other coarse, then base coarse.")])
+
+    @classmethod
+    def execute(cls, base: Resident, other: Resident, latents: sg.Latents, cell_size: int, max_faces: int,
+                mode: str = "swap") -> io.NodeOutput:
+        on_device(base, other, batch=max_faces)
+        shown = latents.pick(range(min(max_faces, len(latents))))
+        grid = to_image(sg.blend_grid(base.core, other.core, shown, cell=cell_size, mode=mode, on_step=progress()))
+        return io.NodeOutput(grid, ui=preview_images(grid, cls))
+
+
+NODES = (LoadStyleGAN, SaveStyleGAN, BlendByResolution, BlendByCurve, BlendPreviewGrid)

@@ -1,0 +1,32 @@
+"""Progress bar, live preview and cancel for the core's long loops."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import comfy.model_management as mm
+import comfy.utils
+from torch import Tensor
+
+from .images import to_pil
+
+PREVIEW_PIXELS = 512
+PREVIEW_SECONDS = 0.3
+"""Previews are sent at most this often; encoding them costs time too."""
+
+
+def progress(total: int = 1) -> Callable[[int, int, Tensor | None], None]:
+    """An on_step(i, n, images) for the core: ticks the node's bar, shows the first images, and raises
+    InterruptProcessingException when the user cancels; the core lets it fly through."""
+    bar, sent = comfy.utils.ProgressBar(total), -PREVIEW_SECONDS
+
+    def on_step(i: int, n: int, images: Tensor | None = None) -> None:
+        nonlocal sent
+        mm.throw_exception_if_processing_interrupted()
+        preview = None
+        if images is not None and (i == n or time.monotonic() - sent > PREVIEW_SECONDS):
+            preview, sent = ("JPEG", to_pil(images), PREVIEW_PIXELS), time.monotonic()
+        bar.update_absolute(i, n, preview)
+
+    return on_step

@@ -1,0 +1,36 @@
+"""Schemas that ComfyUI 0.3.64 takes as well as its newest version."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, TypeVar
+
+from comfy_api.latest import io
+
+CATEGORY = "StyleGAN"
+MAX_SEED = 0xFFFFFFFFFFFFFFFF
+RESOLUTIONS = [str(4 << i) for i in range(9)]
+"""4 to 1024 px, as a combo shows them."""
+
+W = TypeVar("W", bound=io.Input)
+
+
+def schema(name: str, group: str, **fields: Any) -> io.Schema:
+    """A Schema with our id and category; fields that the installed ComfyUI lacks (search_aliases...) are left out.
+
+    The id is "Atelier" and the name without spaces, each word's first letter raised.
+    """
+    known = {field.name for field in dataclasses.fields(io.Schema)}
+    node_id = "Atelier" + "".join(word[0].upper() + word[1:] for word in name.split())
+    return io.Schema(node_id=node_id, display_name=name, category=f"{CATEGORY}/{group}",
+                     **{key: value for key, value in fields.items() if key in known})
+
+
+def advanced(widget: W) -> W:
+    """The widget, hidden until the user asks for advanced inputs; ComfyUI 0.3.64 knows no argument for it but its
+    frontend reads the option."""
+    if hasattr(widget, "advanced"):
+        setattr(widget, "advanced", True)  # noqa: B010 - not an attribute of the older class
+    else:
+        widget.extra_dict["advanced"] = True
+    return widget

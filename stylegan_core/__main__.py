@@ -1,0 +1,7 @@
+"""python -m stylegan_core ...: the same calls without ComfyUI."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,70 @@
+"""config + canonical tensors -> network, nothing copied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from ..errors import LoadError
+from ..networks import FAMILIES
+from ..networks.base import ModelInfo
+
+
+def build(family: str, config: Any, tensors: Mapping[str, Tensor], info: ModelInfo | None = None,
+          origin: Mapping[str, str] | None = None) -> nn.Module:
+    """Network of FAMILIES[family] holding exactly these tensors (not copied), in eval mode without gradients.
+
+    Raises LoadError when keys or shapes are not the network's.
+    """
+    with _Undrawn():
+        network = FAMILIES[family][1](config, info) if info else FAMILIES[family][1](config)
+    slots = _slots(network)
+    _check_keys(slots, tensors, origin or {})
+    for key, tensor in tensors.items():
+        module, leaf = slots[key]
+        if leaf in module._parameters:
+            module._parameters[leaf] = nn.Parameter(tensor, requires_grad=False)
+        else:
+            module._buffers[leaf] = tensor
+    return network.eval().requires_grad_(False)
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves initial weights undrawn, which are replaced at once. (The meta device's first use takes seconds.)"""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in (torch.Tensor.normal_, torch.Tensor.uniform_):
+            return args[0]
+        if func in (torch.randn, torch.rand):
+            func, kwargs = torch.empty, {key: value for key, value in kwargs.items() if key != "generator"}
+        return func(*args, **kwargs)
+
+
+def _slots(network: nn.Module) -> dict[str, tuple[nn.Module, str]]:
+    """Every tensor place of a network by key, empty buffers included, non-persistent ones left out."""
+    return {
+        f"{prefix}.{leaf}" if prefix else leaf: (module, leaf)
+        for prefix, module in network.named_modules()
+        for leaf in (*module._parameters, *(b for b in module._buffers if b not in module._non_persistent_buffers_set))
+    }
+
+
+def _check_keys(slots: Mapping[str, tuple[nn.Module, str]], tensors: Mapping[str, Tensor], origin: Mapping[str, str]) -> None:
+    expected = {key: module._parameters.get(leaf, module._buffers.get(leaf)) for key, (module, leaf) in slots.items()}
+    missing = [key for key, value in expected.items() if value is not None and key not in tensors]
+    surplus = [origin.get(key, key) for key in tensors if key not in expected]
+    if missing or surplus:
+        what = f"lacks {', '.join(missing[:5])}" if missing else f"has {', '.join(surplus[:5])}, which its kind does not have"
+        raise LoadError(f"The file {what}; it is incomplete or from a modified network.")
+    for key, tensor in tensors.items():
+        wanted = expected[key]
+        if wanted is not None and wanted.shape != tensor.shape:
+            raise LoadError(
+                f"The tensor {origin.get(key, key)} has shape {list(tensor.shape)} and the network needs "
+                f"{list(wanted.shape)}; the file is damaged or from a modified network."
+            )

@@ -1,0 +1,129 @@
+"""File -> plain tree. The container is told by its first bytes, never by its name; nothing in a file is ever run."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import LoadError, UnsupportedCheckpoint
+from .npy_file import MAGIC as NPY_MAGIC
+from .npy_file import read_npy
+from .openvino import read_openvino
+from .pickle_names import resolve
+from .pickle_vm import PickleReader
+from .safetensors_file import read_header
+from .tensors import LazyTensor
+from .torch_files import LEGACY_MAGIC, read_legacy, read_zip
+
+HEAD = 512
+MAX_MESSAGE = 1500
+PICKLE_STARTS = b"\x80(}]cl"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds: dicts, lists, tuples, text, numbers, LazyTensors, ArrayStubs and Records."""
+
+    path: Path
+    container: str
+    """"torch zip", "torch legacy", "pickle", "safetensors", "npy" or "openvino"."""
+    tree: Any
+    size: int
+    metadata: dict[str, str] = field(default_factory=dict)
+    """Text pairs of a safetensors header."""
+
+
+def read_file(path: str | Path) -> Contents:
+    """Read a checkpoint as data. Raises LoadError, UnsafeCheckpoint or UnsupportedCheckpoint, nothing else.
+
+    Tensors stay in the (privately mapped) file until they are read.
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():
+            raise LoadError(f"There is no file {path.name} in {path.parent}; check the path.")
+        size = path.stat().st_size
+        if not size:
+            raise LoadError(f"{path.name} is empty (0 bytes); download it again.")
+        return _read(path, size)
+    except (LoadError, UnsupportedCheckpoint) as error:
+        raise with_file(error, path) from error
+    except (MemoryError, OSError) as error:
+        raise LoadError(f"{path.name} can't be read ({error}); check the disk and the permissions.") from error
+
+
+def _read(path: Path, size: int) -> Contents:
+    if path.suffix == ".xml" or (path.suffix == ".bin" and path.with_suffix(".xml").is_file()):
+        state = _lazy(read_openvino(path))
+        return Contents(path, "openvino", state, size + sum(t.nbytes for t in state.values()))
+    with path.open("rb") as file:
+        # a private map: pages are loaded when touched, and writing to a tensor never reaches the file
+        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+        head = bytes(data[:HEAD])
+        if head[:2] == b"PK":
+            return Contents(path, "torch zip", read_zip(data, file), size)
+    refuse_accident(head, path)
+    if head[:6] == NPY_MAGIC:
+        return Contents(path, "npy", read_npy(data), size)
+    if head[:1] == b"\x80" and LEGACY_MAGIC.to_bytes(10, "little") in head[:16]:
+        return Contents(path, "torch legacy", read_legacy(data), size)
+    if int.from_bytes(head[:8], "little") <= size and head[8:9] == b"{" or path.suffix in (".safetensors", ".sft"):
+        tensors, metadata = read_header(data)
+        return Contents(path, "safetensors", tensors, size, metadata)
+    if head[:1] in [bytes([c]) for c in PICKLE_STARTS]:
+        return Contents(path, "pickle", PickleReader(data, resolve).load(), size)
+    raise LoadError(
+        f"The file begins with {head[:8]!r}, which is none of PyTorch, pickle, safetensors or OpenVINO; choose a "
+        "checkpoint file."
+    )
+
+
+ACCIDENTS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
+    (lambda h: h.startswith(b"version https://git-lfs"),
+     "is a git-lfs pointer, a text that stands for the model, not the model itself; download the file itself (git lfs pull)"),
+    (lambda h: h.lstrip().lower().startswith((b"<!doctype", b"<html")),
+     "is a web page saved under a model's name, usually a download page or a sign-in; download it again in the browser"),
+    (lambda h: h.startswith((b"{\"", b"{\n")),
+     "is a JSON text, often an error message of a server, not a model; download it again"),
+    (lambda h: h.startswith((b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ")),
+     "is a compressed archive; unpack it and choose the model file inside"),
+    (lambda h: h[257:262] == b"ustar" or h.startswith(b"storages"),
+     "is a tar archive; unpack it, or save the model again with a PyTorch newer than 0.1.10"),
+    (lambda h: h.startswith(b"\x89HDF"), "is an HDF5 (Keras) file, which is not read; choose the original .pkl or .pt"),
+    (lambda h: h.startswith((b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"%PDF")),
+     "is a picture or document, not a model; choose a checkpoint file"),
+    (lambda h: h.startswith(b"GGUF"), "is a GGUF language or diffusion model, not a StyleGAN; choose a StyleGAN checkpoint"),
+    (lambda h: not h.strip(b"\0"), "begins with zeros only: its download was interrupted; download it again"),
+)
+
+
+def refuse_accident(head: bytes, path: Path) -> None:
+    """Raise a plain sentence for what people save under a model's name by accident."""
+    for told, sentence in ACCIDENTS:
+        if told(head):
+            raise LoadError(f"{path.name} {sentence}.")
+
+
+def sha256_of(path: str | Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+        return digest.hexdigest()
+
+
+def _lazy(state: dict[str, Any]) -> dict[str, LazyTensor]:
+    return {key: LazyTensor(tuple(t.shape), t.dtype, lambda t=t: t) for key, t in state.items()}
+
+
+def with_file(error: LoadError, path: Path) -> LoadError:
+    """The same error on one printable line, naming the file once."""
+    text = "".join(c if c.isprintable() else "?" for c in str(error)[:MAX_MESSAGE])
+    if path.name in text:
+        return type(error)(text)
+    return type(error)(f"{path.name}: {text[0].lower() if text.startswith(('The ', 'A ', 'An ')) else text[:1]}{text[1:]}")

@@ -1,0 +1,61 @@
+"""StyleGAN2 as NVIDIA's PyTorch repositories pickle it; our canonical names are theirs."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ...errors import LoadError, UnsupportedCheckpoint
+from ..layout import Bundle, Canonical, Layout, Move, check_resolution, keep, move_keys, taps_of
+
+FILTER = r"synthesis\..*\.resample_filter"
+TENSORS_ONLY = "The file keeps tensors only; if the network clamped its activations, the limit (usually 256) is lost."
+SAME_EVERYWHERE = {
+    "conv_clamp": r"synthesis\.b\d+\.(?:conv\d|torgb)\.conv_clamp",
+    "activation": r"synthesis\.b\d+\.conv\d\.activation",
+    "architecture": r"synthesis\.b\d+\.architecture",
+    "use_noise": r"synthesis\.b\d+\.conv\d\.use_noise",
+    "lr_multiplier": r"mapping\.fc\d+\.bias_gain",
+}
+"""Config field -> the pickled layers' own attribute; a pickle's keyword arguments leave defaults out, the layers don't."""
+
+
+def facts_of(attributes: Any) -> dict[str, Any]:
+    """Config fields from per-layer attributes. Raises UnsupportedCheckpoint where layers disagree."""
+    found: dict[str, Any] = {}
+    for name, pattern in SAME_EVERYWHERE.items():
+        values = {value for key, value in attributes.items() if re.fullmatch(pattern, key)}
+        if len(values) > 1:
+            raise UnsupportedCheckpoint(
+                f"The layers of this network differ in {name} ({sorted(map(str, values))}); only networks with one "
+                "value are supported."
+            )
+        if values:
+            found[name] = values.pop()
+    return found
+
+
+def convert(bundle: Bundle) -> Canonical:
+    """Drop the filters after reading their taps; take what shapes can't tell from the layers' attributes."""
+    resolution = check_resolution(max(bundle.indices(r"synthesis\.b(\d+)\..*")))
+    moves: list[Move] = [(key, key, keep) for key in bundle.tensors if not re.fullmatch(FILTER, key)]
+    surplus = [key for key in bundle.tensors if not key.startswith(("mapping.", "synthesis.b"))]
+    if surplus:
+        raise LoadError(
+            f"The file has {', '.join(surplus[:5])}, which an NVIDIA StyleGAN2 does not have; it comes from a "
+            "modified network, which is not supported."
+        )
+    moved = move_keys(bundle, moves, "an NVIDIA StyleGAN2", ignore=FILTER)
+    facts = {"img_resolution": resolution, **facts_of(bundle.attributes)}
+    filters = {key: t for key, t in bundle.tensors.items() if re.fullmatch(FILTER, key)}
+    facts["resample_kernel"] = taps_of(filters)
+    return Canonical(moved["tensors"], facts, moved["origin"], () if bundle.attributes else (TENSORS_ONLY,))
+
+
+LAYOUT = Layout(
+    name="nvidia-stylegan2", family="stylegan2", title="an NVIDIA StyleGAN2",
+    tells=(r"synthesis\.b4\.const", r"synthesis\.b4\.conv1\.affine\.weight", r"synthesis\.b\d+\.torgb\.weight",
+           r"mapping\.fc0\.weight"),
+    never=(r"synthesis\.input\..*", r"synthesis\.b\d+\.conv\d\.depthwise"),
+    convert=convert,
+)

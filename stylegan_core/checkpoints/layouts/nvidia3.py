@@ -1,0 +1,69 @@
+"""StyleGAN3, T and R, as NVIDIA's PyTorch repository pickles it; our canonical names are theirs, filters included."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...errors import LoadError, UnsupportedCheckpoint
+from ...networks.stylegan3 import StyleGAN3Config
+from ..layout import Bundle, Canonical, Layout, check_resolution, keep, move_keys
+from ..tensors import LazyTensor
+
+WEIGHT = r"synthesis\.L\d+_\d+_\d+\.weight"
+NETWORK_FACTS = {"synthesis.num_critical": "num_critical", "synthesis.margin_size": "margin",
+                 "synthesis.output_scale": "output_scale", "synthesis.input.bandwidth": "first_cutoff"}
+LAYER_FACTS = {"conv_clamp": r"synthesis\.L\d+_\d+_\d+\.conv_clamp", "lr_multiplier": r"mapping\.fc\d+\.bias_gain"}
+"""Config field -> the pickled modules' own attributes; a pickle's keyword arguments leave defaults out."""
+
+
+def is_radial(bundle: Bundle) -> bool:
+    """R has 1x1 convolutions and 2-D filters; T has 3x3 convolutions and separable ones."""
+    shapes = {key: t.shape for key, t in bundle.tensors.items()}
+    named = {name: shapes[key] for key in shapes for name in ("weight", "down_filter")
+             if re.fullmatch(rf"synthesis\.L0_\d+_\d+\.{name}", key)}
+    return len(named["down_filter"]) == 2 if "down_filter" in named else named.get("weight", ())[-1:] == (1,)
+
+
+def facts_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Config fields from the modules' attributes. Raises UnsupportedCheckpoint where layers disagree."""
+    found = {name: attributes[key] for key, name in NETWORK_FACTS.items() if key in attributes}
+    for name, pattern in LAYER_FACTS.items():
+        values = {value for key, value in attributes.items() if re.fullmatch(pattern, key)}
+        if len(values) > 1:
+            raise UnsupportedCheckpoint(f"The layers of this network differ in {name} ({sorted(map(str, values))}); "
+                                        f"only networks with one value are supported.")
+        found |= dict.fromkeys([name], values.pop()) if values else {}
+    return found
+
+
+def convert(bundle: Bundle) -> Canonical:
+    """Names stay; filters a bare state dict lacks are designed anew."""
+    check_resolution(max((int(key.split("_")[1]) for key in bundle.tensors if re.fullmatch(WEIGHT, key)), default=0))
+    surplus = [key for key in bundle.tensors if not key.startswith(("mapping.", "synthesis."))]
+    if surplus:
+        raise LoadError(f"The file has {', '.join(surplus[:5])}, which an NVIDIA StyleGAN3 does not have; "
+                        f"it comes from a modified network, which is not supported.")
+    moved = move_keys(bundle, [(key, key, keep) for key in bundle.tensors], "an NVIDIA StyleGAN3")
+    tensors: dict[str, LazyTensor] = moved["tensors"]
+    facts = {"radial": is_radial(bundle), **facts_of(bundle.attributes)}
+    notes = () if bundle.attributes else ("The file keeps tensors only; activations are clamped at 256, NVIDIA's default.",)
+    config = StyleGAN3Config.from_shapes({key: t.shape for key, t in tensors.items()}, facts)
+    for plan in config.plan():
+        for name, design in zip(("up_filter", "down_filter"), plan.filters(config.filter_size), strict=True):
+            if design is not None:
+                lazy = LazyTensor(tuple(design.shape), design.dtype, lambda design=design: design)
+                tensors.setdefault(f"synthesis.{plan.name}.{name}", lazy)
+    return Canonical(tensors, facts, moved["origin"], notes)
+
+
+def _row(letter: str, accepts: Callable[[Bundle], bool]) -> Layout:
+    return Layout(
+        name=f"nvidia-stylegan3-{letter}", family=f"stylegan3-{letter}", title=f"an NVIDIA StyleGAN3-{letter.upper()}",
+        tells=(r"synthesis\.input\.freqs", r"synthesis\.input\.affine\.weight", WEIGHT, r"mapping\.fc0\.weight"),
+        convert=convert, accepts=accepts,
+    )
+
+
+T, R = _row("t", lambda bundle: not is_radial(bundle)), _row("r", is_radial)

@@ -1,0 +1,134 @@
+"""StyleGAN, the first, as NVIDIA's TensorFlow code pickles it: variables of Gs and of its two components."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...errors import UnsupportedCheckpoint
+from ..layout import (
+    Bundle,
+    Canonical,
+    Change,
+    Layout,
+    Move,
+    check_resolution,
+    drop_first,
+    flat,
+    keep,
+    move_keys,
+    scalar,
+    square,
+)
+from ..tensors import LazyTensor
+
+FUSED_AUTO = 128
+"""fused_scale "auto": blocks from this many px up double their size inside a transposed convolution."""
+ABLATIONS = {
+    "use_styles": True, "const_input_layer": True, "use_noise": True, "use_instance_norm": True,
+    "use_pixel_norm": False, "use_wscale": True, "normalize_latents": True,
+    "nonlinearity": "lrelu", "mapping_nonlinearity": "lrelu",
+    "blur_filter.0": 1, "blur_filter.1": 2, "blur_filter.2": 1,
+}
+"""What the published networks were trained with; anything else is another network."""
+
+
+def transpose(tensor: LazyTensor) -> LazyTensor:
+    """[in, out] -> [out, in]."""
+    return tensor.permute(1, 0)
+
+
+def to_oihw(tensor: LazyTensor) -> LazyTensor:
+    """[h, w, in, out] -> [out, in, h, w]."""
+    return tensor.permute(3, 2, 0, 1)
+
+
+def mirrored(tensor: LazyTensor) -> LazyTensor:
+    """to_oihw and turned by half a circle: a fused upsampling kernel is the mirror image of the one after doubling."""
+    return to_oihw(tensor).map(lambda t: t.flip(2, 3))
+
+
+def before_gain(tensor: LazyTensor) -> LazyTensor:
+    """The gain sqrt(2) multiplies the bias too in our mapping, not so in the first StyleGAN's."""
+    return tensor.map(lambda t: t / math.sqrt(2))
+
+
+def with_one(tensor: LazyTensor) -> LazyTensor:
+    """[2C] scales, then shifts: scales are stored without their 1."""
+    return tensor.map(_add_one)
+
+
+def _add_one(bias: Tensor) -> Tensor:
+    return torch.cat([bias[: len(bias) // 2] + 1, bias[len(bias) // 2 :]])
+
+
+def moves(resolution: int, mapping_layers: int, labels: bool, fused_from: int) -> Iterator[Move]:
+    """The key map of a network of `resolution` px whose blocks from `fused_from` px up are fused."""
+    yield "dlatent_avg", "mapping.w_avg", keep
+    for i in range(mapping_layers):
+        yield f"mapping/Dense{i}/weight", f"mapping.fc{i}.weight", transpose
+        yield f"mapping/Dense{i}/bias", f"mapping.fc{i}.bias", before_gain
+    if labels:
+        yield "mapping/LabelConcat/weight", "mapping.embed.weight", transpose
+    levels = int(math.log2(resolution)) - 1
+    for i in range(levels):
+        r = 4 << i
+        scopes = ("Const", "Conv") if i == 0 else ("Conv0_up", "Conv1")
+        changes = (None if i == 0 else mirrored if r >= fused_from else to_oihw, to_oihw)
+        for j, (scope, change) in enumerate(zip(scopes, changes, strict=True)):
+            yield from _epilogue(f"synthesis/{r}x{r}/{scope}", f"synthesis.b{r}.conv{j}", change)
+            yield f"synthesis/noise{2 * i + j}", f"synthesis.b{r}.conv{j}.noise_const", square
+        head = f"synthesis/ToRGB_lod{levels - 1 - i}"
+        yield f"{head}/weight", f"synthesis.b{r}.torgb.weight", to_oihw
+        yield f"{head}/bias", f"synthesis.b{r}.torgb.bias", flat
+    yield "synthesis/4x4/Const/const", "synthesis.b4.const", drop_first
+
+
+def _epilogue(theirs: str, ours: str, change: Change | None) -> Iterator[Move]:
+    if change is not None:
+        yield f"{theirs}/weight", f"{ours}.weight", change
+    yield f"{theirs}/Noise/weight", f"{ours}.noise_strength", flat
+    yield f"{theirs}/bias", f"{ours}.bias", flat
+    yield f"{theirs}/StyleMod/weight", f"{ours}.affine.weight", transpose
+    yield f"{theirs}/StyleMod/bias", f"{ours}.affine.bias", with_one
+
+
+def convert(bundle: Bundle) -> Canonical:
+    """TensorFlow's names -> this package's."""
+    settings = _settings(bundle)
+    resolution = check_resolution(max(bundle.indices(r"synthesis/(\d+)x\1/.*")))
+    layers = len(bundle.indices(r"mapping/Dense(\d+)/weight"))
+    fused = settings.get("fused_scale", "auto")
+    fused_from = {True: 0, False: resolution + 1}.get(fused, FUSED_AUTO) if isinstance(fused, bool) else FUSED_AUTO
+    key_map = moves(resolution, layers, bundle.has("mapping/LabelConcat/weight"), fused_from)
+    moved = move_keys(bundle, key_map, "a TensorFlow StyleGAN", ignore="lod|synthesis/lod", optional="dlatent_avg")
+    # The network's own level of detail is what its components are run with.
+    lod = bundle.tensors.get("lod") or bundle.tensors.get("synthesis/lod")
+    level = float(scalar(lod).read()) if lod else 0.0
+    notes = (f"The snapshot was taken while the network grew (level of detail {level:.2f}); its images are as soft.",)
+    facts = {"lr_multiplier": settings.get("mapping_lrmul", 0.01), "lod": level}
+    return Canonical(moved["tensors"], facts, moved["origin"], notes if level else ())
+
+
+def _settings(bundle: Bundle) -> dict[str, Any]:
+    """Keyword arguments of the network and its components. Raises UnsupportedCheckpoint for an ablated network."""
+    named = re.compile(r"(?:(?:synthesis|mapping)/)?static_kwargs[./](.*)")
+    found = {m[1].replace("/", "."): value for key, value in bundle.attributes.items() if (m := named.fullmatch(key))}
+    for name, usual in ABLATIONS.items():
+        if name in found and found[name] != usual:
+            raise UnsupportedCheckpoint(f"The network was trained with {name} = {found[name]!r} where a StyleGAN has "
+                                        f"{usual!r}; such variants are not supported, use a standard one.")
+    return found
+
+
+LAYOUT = Layout(
+    name="tensorflow-stylegan1", family="stylegan1", title="a TensorFlow StyleGAN",
+    tells=(r"synthesis/4x4/Const/StyleMod/weight", r"synthesis/4x4/Const/const", r"synthesis/ToRGB_lod0/weight",
+           r"mapping/Dense0/weight"),
+    convert=convert,
+)

@@ -1,0 +1,167 @@
+"""file -> plain tensors -> (family, layout) -> config -> network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import AtelierError, InvalidInput, LoadError, UnsupportedCheckpoint
+from ..networks import FAMILIES
+from ..networks.base import ModelInfo
+from .building import build
+from .containers import Contents, read_file, with_file
+from .detect import find_layout
+from .layout import Bundle, Canonical, keep, move_keys
+from .safetensors_file import read_json
+from .saving import plain_config
+from .tensors import FLOATS
+from .unwrap import Which, unwrap
+
+OWN_LAYOUT = "atelier"
+SPARE_BYTES = 64 << 20
+MAX_WEIGHT = 1e10
+"""Sound networks stay below 1e4; beyond this even float32 activations overflow."""
+
+
+@dataclass(frozen=True)
+class Detected:
+    """A file understood: everything loading needs, weights still unread."""
+
+    contents: Contents
+    layout: str
+    family: str
+    config: Any
+    canonical: Canonical
+    info: ModelInfo
+    part: str
+
+
+def detect(path: str | Path, which: Which = "ema") -> Detected:
+    """File -> family, layout, config, weights unread. Raises LoadError and its kinds, each naming the file."""
+    contents = read_file(path)
+    try:
+        own = read_json(contents.metadata)
+        return _detect_own(contents, own) if own else _detect_foreign(contents, which)
+    except LoadError as error:
+        raise with_file(error, contents.path) from error
+
+
+def _detect_foreign(contents: Contents, which: Which) -> Detected:
+    bundle = replace(unwrap(contents.tree, which), file=contents.path.name)
+    layout = find_layout(bundle)
+    canonical = layout.convert(bundle)
+    notes = {"warnings": list(canonical.notes)} if canonical.notes else {}
+    info = ModelInfo(layout.family, layout.name, str(contents.path), notes=notes)
+    return Detected(contents, layout.name, layout.family, configure(layout.family, canonical), canonical, info, bundle.part)
+
+
+def _detect_own(contents: Contents, own: Mapping[str, Any]) -> Detected:
+    family, stored = own.get("family"), own.get("config")
+    if not isinstance(family, str) or family not in FAMILIES or not isinstance(stored, dict):
+        raise UnsupportedCheckpoint(
+            f"The file holds a network of family {str(family)[:40]!r} and {', '.join(FAMILIES)} are known; update "
+            "StyleGAN Atelier."
+        )
+    inner = stored.get("mapping")
+    facts = {**stored, **inner} if isinstance(inner, dict) else stored
+    moved = move_keys(Bundle(contents.tree), [(key, key, keep) for key in contents.tree], family)
+    canonical = Canonical(moved["tensors"], facts, moved["origin"])
+    config = configure(family, canonical)
+    told = plain_config(config)
+    if wrong := [key for key in stored if key in told and told[key] != stored[key]]:
+        raise LoadError(
+            f"The file's metadata gives {wrong[0]} = {str(stored[wrong[0]])[:80]} but its tensors mean "
+            f"{str(told[wrong[0]])[:80]}; the file is damaged."
+        )
+    return Detected(contents, OWN_LAYOUT, family, config, canonical, _info_of(own, contents), "")
+
+
+def _info_of(own: Mapping[str, Any], contents: Contents) -> ModelInfo:
+    """Recorded source and hash; a file without them is its own source."""
+    parents, notes, sha256 = own.get("parents"), own.get("notes"), str(own.get("sha256") or "")
+    return ModelInfo(
+        family=own["family"], layout=OWN_LAYOUT, sha256=sha256,
+        source=str(own.get("source", "")) if sha256 else str(contents.path),
+        parents=tuple(p for p in parents if isinstance(p, dict)) if isinstance(parents, list) else (),
+        licence=str(own.get("licence", "unknown")), notes=notes if isinstance(notes, dict) else {},
+    )
+
+
+def configure(family: str, canonical: Canonical) -> Any:
+    """Config.from_shapes, its complaints in the file's own names."""
+    try:
+        return FAMILIES[family][0].from_shapes(canonical.shapes, canonical.facts)
+    except (AtelierError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError) as error:
+        text = str(error)
+        for ours, theirs in sorted(canonical.origin.items(), key=lambda pair: -len(pair[0])):
+            text = text.replace(ours, theirs)
+        kind = type(error) if isinstance(error, LoadError) else LoadError
+        raise kind(text) from error
+
+
+def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype | None = None,
+         which: Which = "ema") -> nn.Module:
+    """A checkpoint of any known family and layout -> network in eval mode, without gradients.
+
+    dtype: type of all weights; None is float32 whatever the file stores. which: "ema" (default), "raw", or "decoder" for
+    the generator inside an encoder's file. The file is only ever read as data. Raises LoadError, UnsafeCheckpoint,
+    UnsupportedCheckpoint, or InvalidInput for a device or dtype that can't be.
+    """
+    device, dtype = _check_target(device, dtype)
+    found = detect(path, which)
+    try:
+        tensors = _read_all(found, dtype)
+        return build(found.family, found.config, tensors, found.info, found.canonical.origin).to(device)
+    except LoadError as error:
+        raise with_file(error, found.contents.path) from error
+    except (RuntimeError, MemoryError) as error:
+        raise LoadError(f"{found.contents.path.name} can't be loaded to {device}: {error}") from error
+
+
+def _check_target(device: str | torch.device, dtype: torch.dtype | None) -> tuple[torch.device, torch.dtype]:
+    try:
+        target = torch.device(device)
+        torch.empty(0, device=target)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        raise InvalidInput(
+            f"Device {device!r} is not available here; use \"cpu\" or an installed accelerator."
+        ) from error
+    if dtype is not None and dtype not in FLOATS:
+        raise InvalidInput(f"Type {dtype!r} can't hold weights; use torch.float32, float16 or bfloat16.")
+    return target, dtype or torch.float32
+
+
+def _read_all(found: Detected, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Every weight as a contiguous tensor of `dtype`, all finite; views of the file where nothing had to change."""
+    lazy = found.canonical.tensors
+    if (total := sum(t.nbytes for t in lazy.values())) > 2 * found.contents.size + SPARE_BYTES:
+        raise LoadError(
+            f"The tensors unfold to {total >> 20} MB from a file of {found.contents.size >> 20} MB; the file is "
+            "damaged or made to exhaust memory."
+        )
+    odd = [f"{found.canonical.origin.get(k, k)} ({t.dtype})" for k, t in lazy.items() if t.dtype not in FLOATS]
+    if odd:
+        raise LoadError(
+            f"Weights are stored as whole numbers in {', '.join(odd[:5])}; expected floating point, so the file is "
+            "damaged or quantized."
+        )
+    tensors = {key: t.read().to(dtype).contiguous() for key, t in lazy.items()}
+    if bad := [found.canonical.origin.get(key, key) for key, t in tensors.items() if not _plausible(t)]:
+        raise LoadError(
+            f"The weights {', '.join(bad[:5])} hold NaN, infinite or absurdly large numbers, which would draw broken images; "
+            "training diverged or the file is damaged, use another snapshot."
+        )
+    return tensors
+
+
+def _plausible(tensor: Tensor) -> bool:
+    """All numbers finite and below MAX_WEIGHT (a NaN fails every comparison)."""
+    if not tensor.numel():
+        return True
+    low, high = torch.aminmax(tensor)
+    return bool(low > -MAX_WEIGHT) and bool(high < MAX_WEIGHT)

@@ -1,0 +1,137 @@
+"""safetensors: a JSON header and raw numbers. Written through the library, read by a strict header check over a map."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..errors import InvalidInput, LoadError
+from .tensors import MAX_DIMS, LazyTensor, Storage
+
+METADATA_KEY = "stylegan_atelier"
+MAX_HEADER = 8 << 20
+DTYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
+    "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+}
+
+
+def read_header(data: memoryview) -> tuple[dict[str, LazyTensor], dict[str, str]]:
+    """(tensors by key, metadata) of a safetensors file's bytes. Raises LoadError for any header that lies."""
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or length > min(len(data) - 8, MAX_HEADER):
+        raise LoadError(
+            f"The safetensors header claims {length} bytes of a file of {len(data)}: it is truncated or no "
+            "safetensors file."
+        )
+    try:
+        header = json.loads(bytes(data[8 : 8 + length]))
+    except (ValueError, RecursionError) as error:
+        raise LoadError(
+            f"The safetensors header is no JSON ({error}); the file is damaged, download it again."
+        ) from error
+    if not isinstance(header, dict):
+        raise LoadError("The safetensors header is no table of tensors; the file is damaged.")
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise LoadError("The safetensors metadata is no table of texts; the file is damaged.")
+    return _tensors(header, data[8 + length :]), metadata
+
+
+def _tensors(header: dict[str, Any], body: memoryview) -> dict[str, LazyTensor]:
+    found, spans = {}, []
+    for key, entry in header.items():
+        dtype, shape, (begin, end) = _entry(key, entry)
+        if math.prod(shape) * dtype.itemsize != end - begin or end > len(body):
+            raise LoadError(
+                f"Tensor {key[:80]} of shape {list(shape)} has bytes {begin} to {end} of {len(body)}; the file is "
+                "truncated or damaged."
+            )
+        steps = tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
+        found[key] = Storage(dtype, math.prod(shape), body[begin:end]).view(0, shape, steps)
+        spans.append((begin, end))
+    spans.sort()
+    at = 0
+    for begin, end in spans:
+        if begin != at:
+            raise LoadError(f"Tensors overlap or leave a gap at byte {begin}; the safetensors file is damaged.")
+        at = end
+    if at != len(body):
+        raise LoadError(f"The safetensors file has {len(body) - at} bytes that belong to no tensor; it is damaged.")
+    return found
+
+
+def _entry(key: str, entry: Any) -> tuple[torch.dtype, tuple[int, ...], tuple[int, int]]:
+    match entry:
+        case {"dtype": str(code), "shape": list(shape), "data_offsets": [int(begin), int(end)]}:
+            sane = len(shape) <= MAX_DIMS and all(type(n) is int and 0 <= n < 1 << 40 for n in shape) and 0 <= begin <= end
+            if sane and code in DTYPES:
+                return DTYPES[code], tuple(shape), (begin, end)
+            raise LoadError(
+                f"Tensor {key[:80]} has type {code[:10]} and shape {str(shape)[:80]}, which can't be read; the file "
+                "is damaged or not for this package."
+            )
+    raise LoadError(f"The safetensors header describes {key[:80]} in an unknown form; the file is damaged.")
+
+
+def read_json(metadata: Mapping[str, str]) -> dict[str, Any] | None:
+    """This project's metadata object, or None when another program wrote the file."""
+    if METADATA_KEY not in metadata:
+        return None
+    try:
+        found = json.loads(metadata[METADATA_KEY])
+    except (ValueError, RecursionError) as error:
+        raise LoadError(f"The file's metadata is no JSON ({error}); it is damaged.") from error
+    if not isinstance(found, dict) or found.get("format") != 1:
+        version = found.get("format") if isinstance(found, dict) else None
+        raise LoadError(
+            f"The file's metadata has format {str(version)[:20]} and this version reads format 1; update StyleGAN "
+            "Atelier."
+        )
+    return found
+
+
+def write_safetensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any],
+                      overwrite: bool = False) -> Path:
+    """Write tensors and this project's metadata to `path` (suffix .safetensors is added), whole or not at all.
+
+    Never replaces an existing file unless `overwrite`; raises InvalidInput then.
+    """
+    path = Path(path)
+    path = path if path.suffix == ".safetensors" else path.with_name(path.name + ".safetensors")
+    if path.exists() and not overwrite:
+        raise InvalidInput(f"{path.name} exists already; choose another name or allow overwriting.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"format": 1, **metadata}, ensure_ascii=False, sort_keys=True)
+    plain = _own_memory(tensors)
+    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    try:
+        save_file(plain, temporary, {METADATA_KEY: text})
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return path
+
+
+def _own_memory(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous CPU tensors, none sharing memory with another: the writer refuses those that do."""
+    found, seen = {}, set()
+    for key, tensor in tensors.items():
+        plain = tensor.detach().to("cpu").contiguous()
+        storage = plain.untyped_storage()
+        if storage.data_ptr() in seen or storage.nbytes() != plain.nbytes:
+            plain = plain.clone()
+        seen.add(plain.untyped_storage().data_ptr())
+        found[key] = plain
+    return found

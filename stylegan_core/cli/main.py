@@ -1,0 +1,158 @@
+"""Arguments in, exit code out."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import AtelierError, InvalidInput
+from ..inversion.options import PRESETS
+from ..latents import SPACES
+from ..parsing import parse_indices
+from ..runtime import is_out_of_memory
+from . import commands
+
+REFUSED = 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; a user's mistake ends in one line on stderr, never in a traceback."""
+    try:
+        arguments = build_parser().parse_args(argv)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    try:
+        return int(arguments.run(arguments) or 0)
+    except KeyboardInterrupt:
+        return _say("Interrupted.", commands.INTERRUPTED)
+    except AtelierError as error:
+        return _say(f"{error}", REFUSED)
+    except OSError as error:
+        place = error.filename or "a file"
+        return _say(f"{place}: {error.strerror or error}; check the path and its permissions.", REFUSED)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return _say("Memory ran out even for one image; close other programs or use a smaller model.", REFUSED)
+
+
+def _say(text: str, code: int) -> int:
+    sys.stderr.write(" ".join(text.split()) + "\n")
+    return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m stylegan_core", description="StyleGANs without a compiler.")
+    commands_of = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        sub = commands_of.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=getattr(commands, name))
+        return sub
+
+    _info(add("info", "what a model file (or every one in a folder) holds, without building it"))
+    _convert(add("convert", "any known model file -> safetensors"))
+    _generate(add("generate", "pictures from seeds"))
+    _blend(add("blend", "two related models -> one, by resolution"))
+    _invert(add("invert", "a photograph -> latents and their picture"))
+    _toonify(add("toonify", "a photograph -> the same with its face as a toon"))
+    return parser
+
+
+def _info(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("path", type=Path, help="model file or folder")
+
+
+def _convert(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("file", help="model file, or a built-in's name")
+    sub.add_argument("out", type=Path, help="new .safetensors file")
+    sub.add_argument("--half", action="store_true", help="store 16-bit weights")
+    _overwrite(sub)
+
+
+def _generate(sub: argparse.ArgumentParser) -> None:
+    _model(sub)
+    sub.add_argument("--seeds", type=_indices, default=[0], help='such as "0-7" or "1,5,9" (default 0)')
+    sub.add_argument("--psi", type=_number, default=0.7, help="0 average face to 1 full variety (default 0.7)")
+    sub.add_argument("--cutoff", type=int, help="truncate only so many rows")
+    sub.add_argument("--class", type=int, dest="label", help="class of a conditional model")
+    sub.add_argument("--noise", choices=("const", "random", "none"), default="const")
+    sub.add_argument("--grid", action="store_true", help="also one picture of them all")
+    _out_folder(sub)
+
+
+def _blend(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("base", help="model file or built-in: gives the mapping")
+    sub.add_argument("other", help="model file or built-in, a relative of base")
+    sub.add_argument("--out", type=Path, required=True, help="new .safetensors file")
+    sub.add_argument("--resolution", type=_number, default=32, help="pixels at which they change over (default 32)")
+    sub.add_argument("--mode", choices=("swap", "smooth", "linear"), default="swap")
+    sub.add_argument("--width", type=_number, help="width of a smooth or linear change, in octaves (default 1)")
+    sub.add_argument("--coarse", choices=("base", "other"), default="other", help="who gives the coarse layers")
+    sub.add_argument("--convention", choices=("paper", "pinkney"), default="paper")
+    sub.add_argument("--half", action="store_true", help="store 16-bit weights")
+    _overwrite(sub)
+    _device(sub)
+
+
+def _invert(sub: argparse.ArgumentParser) -> None:
+    _model(sub)
+    sub.add_argument("photo", type=Path)
+    sub.add_argument("--no-align", action="store_true", help="the picture is an aligned square face already")
+    _inversion(sub)
+    _out_folder(sub)
+
+
+def _toonify(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("photo", type=Path)
+    sub.add_argument("--base", default="base", help="model the face is inverted in (default: the built-in)")
+    sub.add_argument("--toon", default="toon", help="its stylized relative (default: the built-in)")
+    sub.add_argument("--swap", type=_number, default=32, help="pixels at which the models change over (default 32)")
+    sub.add_argument("--mode", choices=("swap", "smooth", "linear"), default="swap")
+    sub.add_argument("--coarse", choices=("toon", "base"), default="toon", help="who gives the shapes")
+    sub.add_argument("--every-face", action="store_true", help="all faces instead of the largest")
+    sub.add_argument("--color-match", type=_number, default=0.0, help="0 keeps the toon's colours, 1 takes the photo's")
+    _inversion(sub)
+    _out_folder(sub)
+
+
+def _model(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("model", help="model file, or a built-in's name such as base")
+
+
+def _inversion(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--space", choices=SPACES, default="w+")
+    sub.add_argument("--quality", choices=tuple(PRESETS), default="standard")
+    sub.add_argument("--steps", type=int, help="in place of the quality's number")
+    sub.add_argument("--seed", type=int, default=0)
+
+
+def _out_folder(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--out", type=Path, default=Path("output"), help="folder for the results (default: output)")
+    _overwrite(sub)
+    _device(sub)
+
+
+def _overwrite(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--overwrite", action="store_true", help="replace existing files")
+
+
+def _device(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--device", default="cpu", help="such as cpu, cuda, mps (default cpu)")
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text} is no finite number")
+    return value
+
+
+def _indices(text: str) -> list[int]:
+    try:
+        return parse_indices(text)
+    except InvalidInput as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -1,0 +1,262 @@
+"""Inversion by optimization: find the codes whose pictures are the given ones.
+
+Karras et al. 2020 (1912.04958) appendix D, with LPIPS (Zhang et al. 2018) as image distance, for every latent space and
+a batch at once. Images never touch each other: each has its own codes, optimizer entries and stopping time, so an image
+inverted alone and in a batch end alike (to float rounding).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InvalidInput
+from ..latents import Latents, ModelSignature, Space, codes_to_ws
+from ..losses.regularizers import normalize_noise_
+from ..networks.base import Generator
+from ..runtime import OnStep, run_chunked, trainable
+from .noise import map_scales, start_maps
+from .objective import EMBEDDED, Objective
+from .options import PRESETS, InversionOptions
+from .spaces import check_space, coordinates, start_codes
+
+
+@dataclass(frozen=True, eq=False)
+class InversionResult:
+    """The best codes met, as they were when their loss was measured."""
+
+    latents: Latents
+    """With the optimized noise maps, if those were optimized; `model.synthesis` of both gives `images`."""
+    images: Tensor
+    """[B, C, H, W] rendered from `latents` at the model's own resolution."""
+    losses: dict[str, Tensor]
+    """Per image [B]: each loss of the best step, unweighted, and their weighted "total"."""
+    history: dict[str, Tensor]
+    """The same by step, [steps_done, B]; NaN from the step on at which an image stopped."""
+    steps_done: int
+
+
+class _Image:
+    """One image's variables and its best state."""
+
+    def __init__(self, code: Tensor, maps: list[Tensor], losses: int) -> None:
+        self.code, self.maps = code.requires_grad_(True), [m.requires_grad_(True) for m in maps]
+        self.best_code, self.best_maps = code.detach().clone(), [m.detach().clone() for m in maps]
+        self.best_losses = torch.full((losses,), float("nan"))
+        self.best_total = self.reference = float("inf")
+        self.waiting = 0
+
+    @property
+    def leaves(self) -> list[Tensor]:
+        return [self.code, *self.maps]
+
+    def note(self, losses: Tensor, push: Tensor, tolerance: float) -> None:
+        """Keep this step, as it was rendered, if it is the best. losses end in the total."""
+        total = float(losses[-1])
+        if total < self.best_total:
+            self.best_total, self.best_losses = total, losses.clone()
+            self.best_code, self.best_maps = (self.code + push).detach(), [m.detach().clone() for m in self.maps]
+        self.waiting += 1
+        if total < self.reference * (1 - tolerance):
+            self.reference, self.waiting = total, 0
+
+
+@contextmanager
+def _gradients() -> Iterator[None]:
+    """Tensors made in here can carry gradients even if the caller runs under torch.inference_mode."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+class Inverter:
+    """One inversion as an object: `run` it, and take `result` at any time, also after `on_step` raised to cancel."""
+
+    def __init__(self, model: Generator, images: Tensor, space: Space = "w+",
+                 options: InversionOptions | str = "standard", start: Latents | None = None,
+                 distances: dict[str, nn.Module] | None = None, c: Tensor | None = None) -> None:
+        """images: [B, 3, H, H], in [-1, 1], any size; the model works at its own resolution.
+
+        options: InversionOptions or the name of a preset. start: latents to begin from (one, or one an image), with
+        their noise maps; None begins at the mean. distances: networks for "lpips" and "identity" in place of the
+        embedded ones. c: one-hot labels [1|B, c_dim] for a model with classes. Raises InvalidInput, LatentMismatch.
+        """
+        check_space(space)
+        check_targets(images)
+        self.options = resolve_options(options)
+        self.space: Space = space
+        with _gradients():
+            self.signature = ModelSignature.of(model)
+            with trainable(model, weights=False) as private:
+                # Half precision loses small gradients.
+                self.model = private.eval() if next(private.parameters()).dtype == torch.float64 else private.eval().float()
+            parameter = next(self.model.parameters())
+            targets = images.clone().to(parameter)
+            self.c = None if c is None else c.clone().to(parameter).expand(len(targets), -1)
+            self.coordinates = coordinates(self.model, space, self.options.natural, self.c)
+            self.objective = Objective(targets, min(self.options.loss_size, model.img_resolution), self.options,
+                                       self._networks(distances or {}, parameter))
+            self._draw = torch.Generator().manual_seed(self.options.seed)
+            self._scales = map_scales(self.model)
+            self.names = self.objective.names(space.endswith("+"), self.options.optimize_noise and bool(self._scales))
+            self._fixed_noise = self._start_variables(start, len(targets))
+            self.preview = torch.zeros(len(targets), model.img_channels, *(model.img_resolution,) * 2)
+        self._optimizer = torch.optim.Adam([leaf for image in self.images for leaf in image.leaves], lr=0.0)
+        self._history: list[Tensor] = []
+        self._chunk = self._fitting = self.options.chunk
+
+    def _networks(self, given: dict[str, nn.Module], like: Tensor) -> dict[str, nn.Module]:
+        found = {}
+        for name, make in EMBEDDED.items():
+            if getattr(self.options, name):
+                # A network loaded under inference_mode holds tensors autograd refuses, hence the copy.
+                with trainable(given[name] if name in given else make(), weights=False) as private:
+                    found[name] = private.to(like).eval()
+        return found
+
+    def _start_variables(self, start: Latents | None, batch: int) -> list[Tensor] | None:
+        """Make the images' leaves; return start's noise maps where they stay fixed."""
+        codes = start_codes(self.model, self.space, start, batch, self.coordinates)
+        given = None if start is None or start.noise is None else start.noise_for(self.model)
+        maps: list[list[Tensor]] = [[] for _ in range(batch)]
+        if self.options.optimize_noise:
+            units = start_maps(self.model, given, self._draw)
+            maps = [[u[i % len(u)][None].to(codes[0]).clone() for u in units] for i in range(batch)]
+        self.images = [_Image(code, own, len(self.names)) for code, own in zip(codes, maps, strict=True)]
+        if given is None or self.options.optimize_noise:
+            return None
+        return [m.to(codes[0]).expand(batch, -1, -1, -1).clone() for m in given]
+
+    @property
+    def active(self) -> list[int]:
+        """Images that have not reached their plateau."""
+        patience = self.options.patience
+        return [i for i, image in enumerate(self.images) if not patience or image.waiting < patience]
+
+    @property
+    def steps_done(self) -> int:
+        return len(self._history)
+
+    @property
+    def best_total(self) -> float:
+        """Mean over the images of the lowest total so far."""
+        return sum(image.best_total for image in self.images) / len(self.images)
+
+    def run(self, on_step: OnStep | None = None) -> InversionResult:
+        """All steps, or until every image is on its plateau. Whatever on_step(i, n, images) raises flies through."""
+        steps = self.options.steps
+        for i in range(1, steps + 1):
+            if not self.active:
+                break
+            self.step(i / steps)
+            if on_step is not None:
+                on_step(i, steps, self.preview)
+        return self.result()
+
+    def step(self, t: float) -> dict[str, Tensor]:
+        """One optimization step at progress t (0..1) of the schedule -> losses and "total" by name, [B]."""
+        active = self.active
+        with _gradients():
+            # One draw for all images, so that an image's fate does not depend on its company.
+            push = self.draw(self.images[0].code) * self.options.noise_strength(t, self.coordinates.spread)
+            self._optimizer.zero_grad(set_to_none=True)
+            self._fitting = 1
+            values = run_chunked(lambda ids: self._evaluate(ids.tolist(), push), torch.tensor(active), self._chunk)
+            if not torch.isfinite(values).all():
+                raise InvalidInput(
+                    f"The inversion's loss is no longer a number at step {len(self._history) + 1}; lower the learning rate, "
+                    f"or check the model for damaged weights."
+                )
+            self._chunk = self._fitting
+            row = values.new_full((len(self.images), values.shape[1]), float("nan"))
+            row[active] = values
+            for i in active:
+                self.images[i].note(row[i], push, self.options.tolerance)
+            for group in self._optimizer.param_groups:
+                group["lr"] = self.options.learning_rate(t)
+            self._optimizer.step()
+            normalize_noise_([m for i in active for m in self.images[i].maps])
+        self._history.append(row)
+        return dict(zip(self.names, row.unbind(1), strict=True))
+
+    def draw(self, like: Tensor) -> Tensor:
+        """Seeded standard normal of the shape of `like`, drawn on the CPU so that devices agree."""
+        return torch.randn(like.shape, generator=self._draw).to(like)
+
+    def _evaluate(self, ids: list[int], push: Tensor) -> Tensor:
+        """Losses and total, [len(ids), len(names)]; leaves the gradients of images `ids`, or nothing if it raises."""
+        images = [self.images[i] for i in ids]
+        code = torch.cat([image.code for image in images]) + push
+        maps = [torch.cat(layer) for layer in zip(*(image.maps for image in images), strict=True)]
+        pictures = self._render(self.coordinates.to_code(code), self._noise(maps, ids), ids)
+        losses = self.objective(pictures, ids, maps, code / self.coordinates.deviation)
+        total = self.objective.total(losses)
+        leaves = [leaf for image in images for leaf in image.leaves]
+        for leaf, gradient in zip(leaves, torch.autograd.grad(total.sum(), leaves), strict=True):
+            leaf.grad = gradient
+        self.preview[ids] = pictures.detach().float().cpu()
+        # What fitted into memory this time is tried first the next time.
+        self._fitting = max(self._fitting, len(ids))
+        return torch.stack([*losses.values(), total], dim=1).detach().cpu()
+
+    def _noise(self, maps: list[Tensor], ids: list[int]) -> list[Tensor] | None:
+        """Unit maps of images `ids` as the network takes them; without any, the start's fixed ones or the model's own."""
+        if maps:
+            return [m * s for m, s in zip(maps, self._scales, strict=True)]
+        return None if self._fixed_noise is None else [m[ids] for m in self._fixed_noise]
+
+    def _render(self, code: Tensor, noise: list[Tensor] | None, ids: list[int]) -> Tensor:
+        c = None if self.c is None else self.c[ids]
+        return self.model.synthesis(codes_to_ws(self.model, code, self.space, c), noise=noise)
+
+    def result(self) -> InversionResult:
+        """The best of the steps so far; before the first step, the start."""
+        with torch.inference_mode(False), torch.no_grad():
+            everyone = list(range(len(self.images)))
+            codes = self.coordinates.to_code(torch.cat([image.best_code for image in self.images]))
+            maps = [torch.cat(layer) for layer in zip(*(image.best_maps for image in self.images), strict=True)]
+            noise = self._noise(maps, everyone)
+            pictures = run_chunked(
+                lambda ids: self._render(codes[ids], [m[ids] for m in noise] if noise else None, ids.tolist()).float(),
+                torch.tensor(everyone), self.options.chunk, "cpu")
+            rows = torch.stack([image.best_losses for image in self.images])
+            history = torch.stack(self._history) if self._history else torch.empty(0, *rows.shape)
+        latents = Latents(codes.cpu(), self.space, self.signature, [m.cpu() for m in noise] if noise else None)
+        return InversionResult(latents, pictures, dict(zip(self.names, rows.unbind(1), strict=True)),
+                               dict(zip(self.names, history.unbind(2), strict=True)), len(self._history))
+
+
+def resolve_options(options: InversionOptions | str) -> InversionOptions:
+    """Options, or those of a preset by name. Raises InvalidInput."""
+    if isinstance(options, InversionOptions):
+        return options
+    if options not in PRESETS:
+        raise InvalidInput(f'Inversion preset "{options}" is unknown; use one of {", ".join(PRESETS)}.')
+    return PRESETS[options]
+
+
+def check_targets(images: Tensor) -> None:
+    """Raise InvalidInput unless images are square, finite RGB [B, 3, H, H] in about [-1, 1]."""
+    if images.ndim != 4 or images.shape[1] != 3 or not len(images) or images.shape[2] != images.shape[3]:
+        raise InvalidInput(
+            f"Inversion got images of shape {tuple(images.shape)} but needs square faces [batch, 3, size, size]; "
+            f"align the faces first."
+        )
+    if not torch.isfinite(images).all() or images.abs().max() > 1.5:
+        raise InvalidInput("Inversion got images with NaN or values beyond [-1, 1]; scale pixels to [-1, 1].")
+
+
+def invert(model: Generator, images: Tensor, space: Space = "w+", steps: int | None = None,
+           options: InversionOptions | str = "standard", start: Latents | None = None, on_step: OnStep | None = None,
+           distances: dict[str, nn.Module] | None = None, c: Tensor | None = None) -> InversionResult:
+    """images [B, 3, H, H] in [-1, 1] -> their latents; see Inverter, which also keeps what a cancelled run had found.
+
+    steps: replaces the options' number. on_step(i, n, images so far) runs after every step.
+    Raises InvalidInput, LatentMismatch.
+    """
+    options = resolve_options(options)
+    options = options if steps is None else replace(options, steps=steps)
+    return Inverter(model, images, space, options, start, distances, c).run(on_step)

@@ -1,0 +1,74 @@
+"""Every number of the optimization, and the presets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from ..errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class InversionOptions:
+    """Defaults are the "standard" preset. A weight of 0 leaves its loss out (and its network unloaded)."""
+
+    steps: int = 250
+    natural: bool = True
+    """Optimize w and w+ in whitened coordinates: fewer steps, and codes that blend and edit well (see Coordinates)."""
+    lr: float = 0.1
+    """Adam's peak learning rate, for codes and noise maps alike."""
+    ramp_up: float = 0.05
+    """Part of the run over which the rate rises linearly from 0."""
+    ramp_down: float = 0.25
+    """Last part of the run, over which it falls to 0 along a cosine."""
+    lpips: float = 1.0
+    l2: float = 0.5
+    """Weight of the mean squared difference on [-1, 1]."""
+    identity: float = 0.2
+    """Weight of the distance between face embeddings (0 same, 0.6 another person); photographs only."""
+    deviation: float = 0.0
+    """Weight of the mean squared distance of the rows of w+ or z+ from their mean, in units of the codes' variance."""
+    noise_regularization: float = 1e5
+    """Weight of the noise maps' autocorrelation (Karras et al. 2020, 1912.04958, appendix D)."""
+    perturbation: float = 0.05
+    """Noise added to the code, in units of its spread; fades out as max(0, 1 - t / perturbation_end)^2."""
+    perturbation_end: float = 0.75
+    optimize_noise: bool = False
+    """Fit the noise maps too. Sharper, but details then live in the maps and not in the code."""
+    patience: int = 80
+    """Stop an image whose loss has not fallen by `tolerance` (relative) within so many steps; 0: never."""
+    tolerance: float = 0.002
+    loss_size: int = 256
+    """Losses see images shrunk by area to at most so many pixels."""
+    chunk: int = 8
+    """Images in one pass; halved when memory runs out, without changing the result."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not math.isfinite(value) or value < 0:
+                raise InvalidInput(f"Inversion got {field.name} = {value}; use a finite number from 0 on.")
+        for name in ("steps", "chunk", "loss_size"):
+            if getattr(self, name) < 1:
+                raise InvalidInput(f"Inversion got {name} = 0; use at least 1.")
+
+    def learning_rate(self, t: float) -> float:
+        """Rate at progress t (0..1): linear rise, plateau, cosine fall (Karras et al. 2020, appendix D)."""
+        fall = min(1.0, (1 - t) / self.ramp_down) if self.ramp_down else 1.0
+        rise = min(1.0, t / self.ramp_up) if self.ramp_up else 1.0
+        return self.lr * (0.5 - 0.5 * math.cos(math.pi * fall)) * rise
+
+    def noise_strength(self, t: float, spread: float) -> float:
+        """Standard deviation of the code's perturbation at progress t."""
+        left = max(0.0, 1 - t / self.perturbation_end) if self.perturbation_end else 0.0
+        return spread * self.perturbation * left**2
+
+
+PRESETS: dict[str, InversionOptions] = {
+    "draft": InversionOptions(steps=80, perturbation=0.0, patience=0),
+    "standard": InversionOptions(),
+    "high": InversionOptions(steps=1000, optimize_noise=True, patience=150),
+    "textbook": InversionOptions(steps=1000, natural=False, l2=0.1, identity=0.0, optimize_noise=True, patience=0),
+}
+"""textbook: the projector of Karras et al. 2020 with LPIPS, as published implementations run it."""

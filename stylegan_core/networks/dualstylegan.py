@@ -1,0 +1,240 @@
+"""DualStyleGAN (Yang et al. 2022, 2203.13248): a frozen generator and an extrinsic style path beside it.
+
+Structure: a modulative residual block after each of the seven convolutions up to 32 px. Color: the style vectors above
+32 px are mixed with transformed extrinsic ones. Written once for every generator that lists its styled layers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InvalidInput, LoadError
+from .base import Generator, LayerHook, ModelInfo, NoiseMode, StyledLayer
+from .extrinsic import STRUCTURE_RESOLUTIONS, Exemplar, ModRes, color_rows, near_identity, structure_layers
+from .mapping import MappingConfig, MappingNetwork
+from .mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
+from .shapes import Shape, Shapes, check_shapes, nested_facts
+from .style_weights import STRUCTURE_PLACES, Weights, parse_weights
+from .stylegan2 import StyleGAN2, StyleGAN2Config
+
+if TYPE_CHECKING:
+    from ..latents import Latents
+
+ColorMode = Literal["exemplar", "photo", "photo-toned"]
+BASES: dict[str, tuple[Any, type[Generator], int]] = {
+    StyleGAN2.kind: (StyleGAN2Config, StyleGAN2, 7),
+    MobileStyleGAN.kind: (MobileStyleGANConfig, MobileStyleGAN, 10),
+}
+"""The generators with seven coarse convolutions, by kind: config, network, first color row."""
+
+
+@dataclass(frozen=True)
+class DualStyleGANConfig:
+    """The generator inside; the extrinsic path's shape follows from it."""
+
+    base: Any = StyleGAN2Config()
+    base_kind: str = StyleGAN2.kind
+    transform_layers: int = 2
+    """Depth of the structure transform T_s."""
+
+    mapping = property(lambda self: self.base.mapping)
+    num_ws = property(lambda self: self.base.num_ws)
+    img_resolution = property(lambda self: self.base.img_resolution)
+    img_channels = property(lambda self: self.base.img_channels)
+    channels = property(lambda self: self.base.channels)
+
+    def width(self, resolution: int) -> int:
+        """Channels of the features at a resolution."""
+        return self.base.channels[int(math.log2(resolution)) - 2]
+
+    @classmethod
+    def from_shapes(cls, shapes: Shapes, facts: Mapping[str, Any]) -> DualStyleGANConfig:
+        """Canonical keys and shapes -> config; facts go to the generator inside. LoadError when shapes contradict."""
+        inside = {key.removeprefix("base."): tuple(shape) for key, shape in shapes.items() if key.startswith("base.")}
+        kind = StyleGAN2.kind if "synthesis.b4.const" in inside else MobileStyleGAN.kind
+        config = cls(BASES[kind][0].from_shapes(inside, nested_facts(facts, "base")), kind, _depth(shapes))
+        check_shapes(shapes, config.extrinsic_shapes())
+        return config
+
+    def extrinsic_shapes(self) -> Iterator[tuple[str, Shape]]:
+        """(key, shape) of every tensor of the extrinsic path."""
+        w_dim = self.base.mapping.w_dim
+        square = [f"transform.fc{i}" for i in range(self.transform_layers)]
+        square += [f"color.{i}" for i in range(self.base.num_ws - BASES[self.base_kind][2])]
+        for name in square:
+            yield from ((f"{name}.weight", (w_dim, w_dim)), (f"{name}.bias", (w_dim,)))
+        for i, resolution in enumerate(STRUCTURE_RESOLUTIONS):
+            c = self.width(resolution)
+            for conv in (f"structure.{i}.conv0", f"structure.{i}.conv1"):
+                yield from ((f"{conv}.weight", (c, c, 3, 3)), (f"{conv}.bias", (c,)),
+                            (f"{conv}.affine.weight", (2 * c, w_dim)), (f"{conv}.affine.bias", (2 * c,)))
+
+
+def _depth(shapes: Shapes) -> int:
+    depth = 0
+    while f"transform.fc{depth}.weight" in shapes:
+        depth += 1
+    if not depth:
+        raise LoadError("The file has no structure transform (transform.fc0.weight); it is no complete DualStyleGAN.")
+    return depth
+
+
+class DualStyleGAN(nn.Module):
+    """A generator, `base`, and the extrinsic path; with all weights 0 it is `base` bit for bit."""
+
+    kind: ClassVar[str] = "dualstylegan"
+
+    def __init__(self, config: DualStyleGANConfig, info: ModelInfo | None = None,
+                 base: Generator | None = None) -> None:
+        """A fresh extrinsic path is the paper's stage I: small residuals, colors passed through (section 3.3).
+
+        base: the generator to build on (not copied); None makes a random one.
+        """
+        super().__init__()
+        self.config = config
+        self.info = info or ModelInfo(family=self.kind)
+        network: Any = BASES[config.base_kind][1]
+        self.base: Generator = base if base is not None else network(config.base)
+        self.places = structure_layers(self.base.layers)
+        self.rows = color_rows(self.base.layers)
+        w_dim = self.base.w_dim
+        self.transform = MappingNetwork(MappingConfig(w_dim, 0, w_dim, 1, config.transform_layers, w_dim))
+        self.structure = nn.ModuleList(ModRes(w_dim, config.width(place.resolution)) for place in self.places)
+        self.color = nn.ModuleList(near_identity(w_dim) for _ in self.rows)
+
+    @classmethod
+    def over(cls, base: Generator) -> DualStyleGAN:
+        """A new extrinsic path over an existing generator, which is shared, not copied."""
+        if base.kind not in BASES:
+            raise InvalidInput(f"A {base.kind} can't carry DualStyleGAN; use one of {', '.join(BASES)}.")
+        return cls(DualStyleGANConfig(base.config, base.kind), base=base)
+
+    mapping = property(lambda self: self.base.mapping)  # a generator's names, so that latents fit this model too
+    layers = property(lambda self: self.base.layers)
+    z_dim = property(lambda self: self.base.z_dim)
+    w_dim = property(lambda self: self.base.w_dim)
+    c_dim = property(lambda self: self.base.c_dim)
+    num_ws = property(lambda self: self.base.num_ws)
+    img_resolution = property(lambda self: self.base.img_resolution)
+    img_channels = property(lambda self: self.base.img_channels)
+
+    @property
+    def num_weights(self) -> int:
+        """Seven structure weights and one a color row: 18 at 1024 px, 14 at 256."""
+        return STRUCTURE_PLACES + len(self.rows)
+
+    @property
+    def w_avg(self) -> Tensor:
+        return self.base.w_avg
+
+    @w_avg.setter
+    def w_avg(self, value: Tensor) -> None:
+        self.base.w_avg = value
+
+    def exemplar(self, extrinsic: Latents) -> Exemplar:
+        """Style codes in any space -> what the path needs of them. Raises LatentMismatch, InvalidInput."""
+        return self.exemplar_from_ws(_latents(extrinsic, "extrinsic style").ws(self.base))
+
+    def exemplar_from_ws(self, ws: Tensor) -> Exemplar:
+        """The same from mapped codes [E, num_ws, w_dim]; differentiable."""
+        styles = self.transform.to_w(ws)
+        blocks: Any = list(self.structure)
+        structure = tuple(block.statistics(styles[:, place.row])
+                          for block, place in zip(blocks, self.places, strict=True))
+        return Exemplar(structure, self.tone(ws))
+
+    def tone(self, ws: Tensor) -> Tensor:
+        """T_c of the color rows of ws [E, num_ws, w_dim] -> [E, color rows, w_dim]."""
+        return torch.stack([layer(ws[:, row]) for layer, row in zip(self.color, self.rows, strict=True)], dim=1)
+
+    def synthesis(self, intrinsic: Latents, extrinsic: Latents | Exemplar | None, weights: Weights = "[18*1]",
+                  color: ColorMode = "exemplar", truncation_psi: float = 1.0,
+                  truncation_center: Literal["zero", "mean"] = "zero", noise_mode: NoiseMode = "const",
+                  noise: list[Tensor] | None = None, fuse_index: int | None = None,
+                  generator: torch.Generator | None = None) -> Tensor:
+        """Content and style codes -> images [B, C, H, W], about [-1, 1], unclamped.
+
+        Batches pair up, or one of the two is 1. weights: see parse_weights. color: exemplar; photo leaves color alone;
+        photo-toned sends the photo's own rows through T_c. Truncation moves the content code toward zero (as the
+        published scripts do) or w_avg. fuse_index F switches off every weight k > F (all of them for F = 0).
+        extrinsic None renders the plain generator. Raises InvalidInput, LatentMismatch.
+        """
+        ws = _latents(intrinsic, "intrinsic content").ws(self.base)
+        values = self._weights(weights, color, fuse_index)
+        noise = intrinsic.noise_for(self.base) if noise is None else noise
+        toned = self.tone(ws) if color == "photo-toned" else None
+        ws = self._truncated(ws, truncation_psi, truncation_center)
+        if extrinsic is None or not any(values):
+            return self.base.synthesis(ws, noise_mode, noise, generator=generator)
+        exemplar = extrinsic if isinstance(extrinsic, Exemplar) else self.exemplar(extrinsic)
+        if toned is not None:
+            exemplar = Exemplar(exemplar.structure, toned)
+        return self.render(ws, exemplar, values, noise_mode, noise, generator)
+
+    def render(self, ws: Tensor, exemplar: Exemplar, weights: Sequence[float], noise_mode: NoiseMode = "const",
+               noise: list[Tensor] | None = None, generator: torch.Generator | None = None,
+               hook: LayerHook | None = None) -> Tensor:
+        """The tensor-level call: ws [B, num_ws, w_dim], num_weights floats; differentiable in ws and exemplar.
+
+        hook: sees the features after the residual blocks.
+        """
+        batch = _common_batch(len(ws), len(exemplar.structure[0][0][0]), len(exemplar.color))
+        ws = self.mix_colors(ws, exemplar.color, weights[STRUCTURE_PLACES:]).expand(batch, -1, -1)
+        parts = zip(self.places, self.structure, exemplar.structure, weights[:STRUCTURE_PLACES], strict=True)
+        blocks = {place.name: (block, statistics, weight) for place, block, statistics, weight in parts if weight}
+
+        def residual(layer: StyledLayer, x: Tensor) -> Tensor:
+            if layer.name in blocks:
+                block, statistics, weight = blocks[layer.name]
+                x = block(x, statistics, weight)
+            return x if hook is None else hook(layer, x)
+
+        return self.base.synthesis(ws, noise_mode, noise, generator=generator, hook=residual)
+
+    def mix_colors(self, ws: Tensor, color: Tensor, weights: Sequence[float]) -> Tensor:
+        """Row k: weight * color + (1 - weight) * ws (section 3.2); rows of weight 0 are the given ones exactly."""
+        mixed = list(ws.expand(max(len(ws), len(color)), -1, -1).unbind(1))
+        for i, (row, weight) in enumerate(zip(self.rows, weights, strict=True)):
+            if weight:
+                mixed[row] = weight * color[:, i] + (1 - weight) * mixed[row]
+        return torch.stack(mixed, dim=1)
+
+    def _weights(self, weights: Weights, color: ColorMode, fuse_index: int | None) -> tuple[float, ...]:
+        if color not in ("exemplar", "photo", "photo-toned"):
+            raise InvalidInput(f'Color mode "{color}" is unknown; use "exemplar", "photo" or "photo-toned".')
+        values = parse_weights(weights, self.num_weights)
+        if color == "photo":
+            values = values[:STRUCTURE_PLACES] + (0.0,) * len(self.rows)
+        if fuse_index is not None:
+            values = tuple(w if fuse_index > 0 and k <= fuse_index else 0.0 for k, w in enumerate(values))
+        return values
+
+    def _truncated(self, ws: Tensor, psi: float, center: str) -> Tensor:
+        if center not in ("zero", "mean"):
+            raise InvalidInput(f'Truncation center "{center}" is unknown; use "zero" or "mean".')
+        if psi == 1:
+            return ws
+        return ws * psi if center == "zero" else self.w_avg.to(ws).lerp(ws, psi)
+
+
+def _latents(value: Latents | Tensor, role: str) -> Latents:
+    if isinstance(value, Tensor) or not hasattr(value, "ws"):
+        found = f"a tensor of shape {list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+        raise InvalidInput(f"DualStyleGAN got {found} as {role} but needs latents; encode the picture first.")
+    return value
+
+
+def _common_batch(*sizes: int) -> int:
+    batch = max(sizes)
+    if any(n not in (1, batch) for n in sizes):
+        raise InvalidInput(
+            f"{sizes[0]} content codes and {max(sizes[1:])} styles can't be paired; give as many of each, one of "
+            f"either, or ask for a grid of all combinations."
+        )
+    return batch

@@ -1,0 +1,105 @@
+"""A bank of style codes: one z+ (or w+) code an exemplar, by name. Not a network, but loaded and saved like one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InvalidInput, LoadError
+from .base import ModelInfo
+from .shapes import Shapes, shape_of
+
+if TYPE_CHECKING:
+    from ..latents import Latents
+
+Role = Literal["extrinsic", "intrinsic"]
+
+
+@dataclass(frozen=True)
+class StyleBankConfig:
+    """names[i] belongs to code i; `mapping_hash` and the rest tell the generator the codes were made for."""
+
+    names: tuple[str, ...]
+    num_ws: int
+    dim: int
+    space: Literal["z+", "w+"] = "z+"
+    role: Role = "extrinsic"
+    """extrinsic: styles; intrinsic: the faces behind the style pictures."""
+    mapping_hash: str = ""
+    model_family: str = "stylegan2"
+    model_resolution: int = 0
+
+    @classmethod
+    def from_shapes(cls, shapes: Shapes, facts: Mapping[str, Any]) -> StyleBankConfig:
+        """Shape of `codes` and the names among facts -> config. Raises LoadError."""
+        count, rows, dim = shape_of(shapes, "codes", 3)
+        names = tuple(str(name) for name in facts.get("names", range(count)))
+        if len(names) != count:
+            raise LoadError(f"The style file names {len(names)} exemplars and holds {count} codes; it is damaged.")
+        told = {k: facts[k] for k in ("space", "role", "mapping_hash", "model_family", "model_resolution") if k in facts}
+        return cls(names, rows, dim, **told)
+
+
+class StyleBank(nn.Module):
+    """codes [N, num_ws, dim] in the order of config.names."""
+
+    kind: ClassVar[str] = "style_bank"
+    codes: Tensor
+
+    def __init__(self, config: StyleBankConfig, info: ModelInfo | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.info = info or ModelInfo(family=self.kind)
+        self.register_buffer("codes", torch.zeros(len(config.names), config.num_ws, config.dim))
+
+    @classmethod
+    def of(cls, latents: Latents, names: Iterable[str], role: Role = "extrinsic") -> StyleBank:
+        """Bank of z+ or w+ latents, which keeps the signature of their model. Raises InvalidInput."""
+        names = tuple(names)
+        if latents.space not in ("z+", "w+") or len(names) != len(latents) or len(set(names)) != len(names):
+            raise InvalidInput(f"A style bank takes z+ or w+ codes and one distinct name each; it got {len(latents)} in "
+                               f"{latents.space} and {len(set(names))} names.")
+        count, rows, dim = latents.tensor.shape
+        config = StyleBankConfig(names, rows, dim, latents.space, role)
+        if latents.model is not None:
+            config = replace(config, mapping_hash=latents.model.mapping_hash, model_family=latents.model.family,
+                             model_resolution=latents.model.resolution)
+        bank = cls(config)
+        bank.codes = latents.tensor.detach().clone()
+        return bank
+
+    names = property(lambda self: self.config.names)
+
+    def __len__(self) -> int:
+        return len(self.config.names)
+
+    def index(self, style: int | str) -> int:
+        """Number of a style given by number, name, or name without suffix. Raises InvalidInput naming the range."""
+        if isinstance(style, str) and not style.strip().lstrip("-").isdigit():
+            stems = [name.rsplit(".", 1)[0] for name in self.names]
+            found = [i for i in range(len(self)) if style in (self.names[i], stems[i])]
+            if found:
+                return found[0]
+            raise InvalidInput(f'There is no style "{style}" in this bank of {len(self)}, the first being '
+                               f'{", ".join(self.names[:5])}; pick one of its names, or 0 to {len(self) - 1}.')
+        number = int(style)
+        if not 0 <= number < len(self):
+            raise InvalidInput(f"Style {number} was asked of a bank of {len(self)}; pick one from 0 to {len(self) - 1}.")
+        return number
+
+    def pick(self, styles: int | str | Iterable[int | str]) -> Latents:
+        """Codes of one or more styles, by number or name, as Latents. Raises InvalidInput."""
+        chosen = [styles] if isinstance(styles, (int, str)) else list(styles)
+        return self.latents().pick([self.index(style) for style in chosen])
+
+    def latents(self) -> Latents:
+        """All codes as Latents."""
+        from ..latents import Latents, ModelSignature  # latents builds on networks
+
+        c = self.config
+        made_for = ModelSignature(c.model_family, c.model_resolution, c.num_ws, c.dim, c.mapping_hash)
+        return Latents(self.codes, c.space, made_for if c.mapping_hash else None)

@@ -1,0 +1,1 @@
+"""The arithmetic: modulated convolution, FIR resampling, activations. No networks, no files."""

@@ -1,0 +1,37 @@
+"""Short texts a person types, read into numbers."""
+
+from __future__ import annotations
+
+import re
+
+from .errors import InvalidInput
+
+MAX_SPAN = 1 << 16
+_POINT = re.compile(r"(\d{1,5})\s*(?:px)?\s*:\s*([-+]?\d*\.?\d+)")
+
+
+def parse_indices(text: str) -> list[int]:
+    """"3", "0, 2, 5-8", "-1": entries of a batch, spans with both ends. Raises InvalidInput."""
+    found: list[int] = []
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        match = re.fullmatch(r"(-?\d{1,9})(?:\s*-\s*(\d{1,9}))?", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if last < first or (match and match[2] and first < 0) or last - first >= MAX_SPAN:
+            raise InvalidInput(f'"{part}" is no list of numbers; write them such as "0, 2, 5-8".')
+        found += range(first, last + 1)
+    if not found:
+        raise InvalidInput('No numbers were given; write them such as "0, 2, 5-8".')
+    return found
+
+
+def parse_curve(text: str) -> dict[int, float]:
+    """"4:1, 16:1, 64:0" -> {4: 1.0, 16: 1.0, 64: 0.0}: pixels and the weight there. Raises InvalidInput."""
+    curve: dict[int, float] = {}
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        match = _POINT.fullmatch(part)
+        if match is None:
+            raise InvalidInput(f'"{part}" is no point of a curve; write pixels and weight such as "4:1, 32:0.5, 64:0".')
+        curve[int(match[1])] = float(match[2])
+    if not curve:
+        raise InvalidInput('The curve is empty; write pixels and weight such as "4:1, 32:0.5, 64:0".')
+    return curve

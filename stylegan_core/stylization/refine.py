@@ -1,0 +1,150 @@
+"""Refinement of style codes against their pictures, the network frozen (2203.13248, section 3.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InvalidInput
+from ..inversion.noise import map_scales
+from ..latents import Latents, ModelSignature, Space, codes_to_ws
+from ..losses.contextual import ContextualLoss
+from ..losses.perceptual import LPIPS
+from ..losses.regularizers import normalize_noise_
+from ..networks.dualstylegan import DualStyleGAN
+from ..networks.encoders import INPUT, prepare_portraits
+from ..networks.style_weights import Weights, parse_weights
+from ..runtime import OnStep, private_copy
+from .noise import joint_noise_regularization
+
+
+@dataclass(frozen=True)
+class RefineOptions:
+    """Defaults are the published ones; styles of strong color take lr_color 0.1."""
+
+    steps: int = 100
+    lr_color: float = 0.01
+    lr_structure: float = 0.005
+    lr_noise: float = 0.1
+    contextual: float = 1.0
+    noise_regularization: float = 1e5
+    weights: Weights = 1.0
+    chunk: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.chunk < 1:
+            raise InvalidInput(f"Refinement got {self.steps} steps and chunks of {self.chunk}; use 0 or more and 1 or more.")
+
+
+class Refined(NamedTuple):
+    """The styles, one entry a picture."""
+
+    extrinsic: Latents
+    images: Tensor
+    """[B, C, H, W] on the CPU, rendered from the refined codes."""
+
+
+class Refiner:
+    """A refinement of one chunk of styles as an object: `step` it; `latents` at any time."""
+
+    def __init__(self, dual: DualStyleGAN, intrinsic: Latents, extrinsic: Latents, images: Tensor, options: RefineOptions,
+                 perceptual: LPIPS, contextual: ContextualLoss, noise: list[Tensor] | None = None) -> None:
+        """Networks as they are used: private copies in the model's dtype. See refine_style."""
+        self.dual, self.options = dual, options
+        self.space: Space = extrinsic.space
+        self.perceptual, self.contextual = perceptual, contextual
+        self.history: list[dict[str, float]] = []
+        self.weights = parse_weights(options.weights, dual.num_weights)
+        self.scales = map_scales(dual.base)
+        self.color = list(dual.rows)
+        self.structure = [row for row in range(dual.num_ws) if row not in dual.rows]
+        with torch.inference_mode(False), torch.no_grad():
+            self.ws = intrinsic.ws(dual.base).clone()
+            codes = extrinsic.tensor.to(self.ws).clone()
+            self.colors, self.structures = (codes[:, rows].requires_grad_(True) for rows in (self.color, self.structure))
+            self.maps = [m.to(self.ws).clone().requires_grad_(True) for m in noise or self._draw_maps(len(codes))]
+            self.size = min(INPUT, dual.img_resolution)
+            targets = self._small(prepare_portraits(images.clone()).to(self.ws))
+            self.targets = perceptual.features(targets), contextual.features(targets)
+        self._optimizer = torch.optim.Adam([
+            {"params": [self.colors], "lr": options.lr_color},
+            {"params": [self.structures], "lr": options.lr_structure},
+            {"params": self.maps, "lr": options.lr_noise}])
+
+    def _draw_maps(self, batch: int) -> list[Tensor]:
+        draw = torch.Generator().manual_seed(self.options.seed)
+        return [torch.randn(batch, 1, *shape, generator=draw) for shape in self.dual.base.synthesis.noise_shapes()]
+
+    def _small(self, images: Tensor) -> Tensor:
+        return images if images.shape[-1] <= self.size else nn.functional.adaptive_avg_pool2d(images, self.size)
+
+    def codes(self) -> Tensor:
+        """[B, rows, dim] in the space of the given styles; differentiable."""
+        joint = torch.cat([self.structures, self.colors], dim=1)
+        order = sorted(range(joint.shape[1]), key=[*self.structure, *self.color].__getitem__)
+        return joint[:, order]
+
+    def latents(self) -> Latents:
+        return Latents(self.codes().detach().clone(), self.space, ModelSignature.of(self.dual.base))
+
+    def render(self) -> Tensor:
+        """[B, C, H, W] from the current codes and noise maps."""
+        exemplar = self.dual.exemplar_from_ws(codes_to_ws(self.dual.base, self.codes(), self.space))
+        maps = [m * s for m, s in zip(self.maps, self.scales, strict=True)]
+        return self.dual.render(self.ws, exemplar, self.weights, noise=maps)
+
+    def step(self) -> Tensor:
+        """One step; returns the picture it judged, at most 256 px a side."""
+        options = self.options
+        with torch.inference_mode(False), torch.enable_grad():
+            small = self._small(self.render())
+            losses = {"perceptual": self.perceptual(small, self.targets[0]).sum(),
+                      "contextual": self.contextual(small, self.targets[1]).sum(),
+                      "noise": joint_noise_regularization(self.maps)}
+            total = (losses["perceptual"] + options.contextual * losses["contextual"]
+                     + options.noise_regularization * losses["noise"])
+            self._optimizer.zero_grad()
+            total.backward()
+            self._optimizer.step()
+            normalize_noise_(self.maps)
+        self.history.append({**{k: float(v.detach()) for k, v in losses.items()}, "total": float(total.detach())})
+        return small.detach()
+
+
+def refine_style(dual: DualStyleGAN, intrinsic: Latents, extrinsic: Latents, images: Tensor,
+                 options: RefineOptions | None = None, perceptual: LPIPS | None = None,
+                 contextual: ContextualLoss | None = None, noise: list[Tensor] | None = None,
+                 on_step: OnStep | None = None) -> Refined:
+    """Move style codes until `dual` redraws their pictures from the faces behind them.
+
+    intrinsic, extrinsic (z+ or w+) and images [B, 3, H, W] in [-1, 1] belong together one by one. perceptual,
+    contextual: default to the embedded networks; the paper used VGG ones. noise: starting unit maps [1|B, 1, h, w].
+    on_step(step, all steps, preview) may raise to cancel. Raises InvalidInput, LatentMismatch.
+    """
+    options = options or RefineOptions()
+    if not len(intrinsic) == len(extrinsic) == len(images) or not extrinsic.space.endswith("+"):
+        raise InvalidInput(f"Refinement got {len(intrinsic)} faces, {len(extrinsic)} styles in {extrinsic.space} and "
+                           f"{len(images)} pictures; give as many of each, and styles in z+ or w+.")
+    extrinsic.check(dual.base)
+    like = next(dual.parameters())
+    model = private_copy(dual).eval().requires_grad_(False)
+    lpips = private_copy(perceptual or LPIPS.embedded()).to(like).requires_grad_(False)
+    likeness = private_copy(contextual or ContextualLoss.embedded()).to(like).requires_grad_(False)
+    starts = range(0, len(images), options.chunk)
+    codes, pictures = [], []
+    for number, start in enumerate(starts):
+        which = list(range(start, min(start + options.chunk, len(images))))
+        maps = None if noise is None else [n if len(n) == 1 else n[which] for n in noise]
+        refiner = Refiner(model, intrinsic.pick(which), extrinsic.pick(which), images[which], options, lpips, likeness, maps)
+        for i in range(1, options.steps + 1):
+            preview = refiner.step()
+            if on_step is not None:
+                on_step(number * options.steps + i, len(starts) * options.steps, preview)
+        codes.append(refiner.latents())
+        with torch.no_grad():
+            pictures.append(refiner.render().cpu())
+    return Refined(Latents.combine(codes), torch.cat(pictures))

@@ -1,0 +1,136 @@
+"""inspect tells what load would build, without building it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from stylegan_core import checkpoints
+from stylegan_core.errors import InvalidInput, LoadError, UnsupportedCheckpoint
+
+from .conftest import TINY
+
+SENTENCES = {
+    "ros2_train_tiny": "StyleGAN2, 64 px, 10 styles, 0.0 M parameters, licence: unknown",
+    "ros2_converted_tiny": "StyleGAN2, 64 px, 10 styles, 0.0 M parameters, licence: unknown",
+    "swap_ros2_tiny": "StyleGAN2, 32 px, 8 styles, 0.0 M parameters, licence: unknown",
+    "ada_sg2_tiny": "StyleGAN2, 64 px, 10 styles, 0.0 M parameters, licence: unknown",
+    "ada_sg2_cond": "StyleGAN2, 32 px, 8 styles, 5 classes, 0.0 M parameters, licence: unknown",
+    "ada_sg2_gray": "StyleGAN2, 32 px, 8 styles, gray, 0.0 M parameters, licence: unknown",
+    "sg3repo_sg2_tiny": "StyleGAN2, 64 px, 10 styles, 0.0 M parameters, licence: unknown",
+    "tf_sg2_tiny": "StyleGAN2, 64 px, 10 styles, 0.0 M parameters, licence: unknown",
+    "tf_sg2_gray": "StyleGAN2, 32 px, 8 styles, gray, 0.0 M parameters, licence: unknown",
+}
+LAYOUTS = {
+    "ros2_train_tiny": ("rosinality-stylegan2", "torch zip", "g_ema"),
+    "ros2_converted_tiny": ("rosinality-stylegan2", "torch legacy", "g_ema"),
+    "ada_sg2_cond": ("nvidia-stylegan2", "pickle", "G_ema"),
+    "tf_sg2_tiny": ("tensorflow-stylegan2", "pickle", "Gs"),
+}
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_sentence(name, tiny) -> None:
+    assert checkpoints.inspect(tiny(name)).sentence() == SENTENCES[name]
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_layout_container_part(name, tiny) -> None:
+    facts = checkpoints.inspect(tiny(name))
+    assert (facts.layout, facts.container, facts.part) == LAYOUTS[name]
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_agrees_with_the_loaded_model(name, tiny, tmp_path) -> None:
+    model = checkpoints.load(tiny(name))
+    for path in (tiny(name), checkpoints.save(model, tmp_path / "m")):
+        facts = checkpoints.inspect(path)
+        told = (facts.kind, facts.resolution, facts.num_ws, facts.z_dim, facts.w_dim, facts.c_dim, facts.img_channels)
+        assert told[:3] == (model.kind, model.img_resolution, model.num_ws)
+        assert told[3:] == (model.z_dim, model.w_dim, model.c_dim, model.img_channels)
+        assert facts.parameters == sum(p.numel() for p in model.parameters())
+        assert facts.channels == model.config.channels and facts.classes == model.c_dim
+
+
+def test_builds_no_network(tiny, tmp_path, monkeypatch) -> None:
+    path = checkpoints.save(checkpoints.load(tiny("tf_sg2_gray")), tmp_path / "m")
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a network was built")
+
+    monkeypatch.setattr(torch.nn.Module, "__init__", never)
+    assert checkpoints.inspect(path).resolution == checkpoints.inspect(tiny("tf_sg2_gray")).resolution == 32
+
+
+@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"state_dict": s}, lambda s: {"g_ema": s},
+                                  lambda s: {f"module.{k}": v for k, v in s.items()},
+                                  lambda s: {"params_ema": {f"module.{k}": v for k, v in s.items()}}])
+@pytest.mark.parametrize("legacy", [False, True])
+def test_wrappers(wrap, legacy, tiny, tmp_path) -> None:
+    state = torch.load(tiny("swap_ros2_tiny"))["g_ema"]
+    torch.save(wrap(state), tmp_path / "w.pt", _use_new_zipfile_serialization=not legacy)
+    model = checkpoints.load(tmp_path / "w.pt")
+    direct = checkpoints.load(tiny("swap_ros2_tiny"))
+    assert all(torch.equal(t, direct.state_dict()[k]) for k, t in model.state_dict().items())
+
+
+FOREIGN = {
+    "diffusion": {"model.diffusion_model.input_blocks.0.0.weight": (4, 4)},
+    "LoRA": {"lora_unet_down.lora_up.weight": (4, 4)},
+    "SWAGAN": {"input.input": (1, 4, 4, 4), "to_rgbs.0.iwt.ll": (2, 2)},
+    "StyleGAN-XL": {"mapping.embed_proj.weight": (4, 4), "synthesis.input.freqs": (4, 2)},
+    "discriminator": {"final_linear.0.weight": (4, 4), "convs.1.conv1.0.weight": (4, 4)},
+    "CLIP": {"text_model.encoder.layers.0.weight": (2,)},
+}
+
+
+@pytest.mark.parametrize("word", FOREIGN)
+def test_known_strangers_get_their_own_sentence(word, tmp_path) -> None:
+    torch.save({k: torch.zeros(s) for k, s in FOREIGN[word].items()}, tmp_path / "f.pt")
+    with pytest.raises(UnsupportedCheckpoint, match=word):
+        checkpoints.inspect(tmp_path / "f.pt")
+
+
+def test_unknown_network_names_keys_and_the_nearest_kind(tiny, tmp_path) -> None:
+    state = torch.load(tiny("swap_ros2_tiny"))["g_ema"]
+    torch.save({k: v for k, v in state.items() if not k.startswith("style.")}, tmp_path / "f.pt")
+    with pytest.raises(UnsupportedCheckpoint, match="nearest known kind is a rosinality StyleGAN2.*no style.1.weight") as told:
+        checkpoints.inspect(tmp_path / "f.pt")
+    assert "conv1.conv.weight [1, 16, 16, 3, 3]" in str(told.value)
+
+
+def test_surplus_tensors_are_named(tiny, tmp_path) -> None:
+    state = torch.load(tiny("swap_ros2_tiny"))["g_ema"]
+    torch.save({**state, "attention.query.weight": torch.zeros(2)}, tmp_path / "f.pt")
+    with pytest.raises(LoadError, match=r"attention\.query\.weight"):
+        checkpoints.load(tmp_path / "f.pt")
+
+
+def test_whole_numbers_are_no_weights(tiny, tmp_path) -> None:
+    state = torch.load(tiny("swap_ros2_tiny"))["g_ema"]
+    torch.save({**state, "conv1.conv.weight": state["conv1.conv.weight"].to(torch.int8)}, tmp_path / "f.pt")
+    with pytest.raises(LoadError, match=r"conv1\.conv\.weight.*int8"):
+        checkpoints.load(tmp_path / "f.pt")
+
+
+def test_missing_noise_maps_are_drawn_alike_each_time(tiny, tmp_path) -> None:
+    state = torch.load(tiny("swap_ros2_tiny"))["g_ema"]
+    torch.save({k: v for k, v in state.items() if not k.startswith("noises.")}, tmp_path / "f.pt")
+    a, b = checkpoints.load(tmp_path / "f.pt"), checkpoints.load(tmp_path / "f.pt")
+    assert torch.equal(a.synthesis.b8.conv0.noise_const, b.synthesis.b8.conv0.noise_const)
+    assert "noise maps" in a.info.notes["warnings"][0]
+
+
+def test_other_resampling_taps_are_read_from_the_kernels(tiny, tmp_path) -> None:
+    state = torch.load(tiny("swap_ros2_tiny"))["g_ema"]
+    line = torch.tensor([1.0, 2.0, 2.0, 3.0])
+    kernel = torch.outer(line, line) / line.sum() ** 2 * 4
+    torch.save({k: kernel if k.endswith("kernel") else v for k, v in state.items()}, tmp_path / "f.pt")
+    assert checkpoints.load(tmp_path / "f.pt").config.resample_kernel == (1.0, 2.0, 2.0, 3.0)
+
+
+def test_which(tiny) -> None:
+    with pytest.raises(InvalidInput, match="ema"):
+        checkpoints.load(tiny("swap_ros2_tiny"), which="best")
+    with pytest.raises(LoadError, match="no generator inside"):
+        checkpoints.load(tiny("swap_ros2_tiny"), which="decoder")

@@ -1,0 +1,194 @@
+"""The command line: what it writes, its exit codes, one line for every mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import stylegan_core as sg
+from stylegan_core.cli import commands, main
+from stylegan_core.faces.batch import central_square
+from stylegan_core.networks.mapping import MappingConfig
+from stylegan_core.networks.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
+
+
+def tiny(seed: int, mapping_seed: int = 0) -> MobileStyleGAN:
+    with torch.random.fork_rng():
+        config = MobileStyleGANConfig(MappingConfig(z_dim=12, w_dim=8, num_ws=5, num_layers=2, hidden_dim=8), (16, 8))
+        torch.manual_seed(mapping_seed)
+        mapping = MobileStyleGAN(config).mapping
+        torch.manual_seed(seed)
+        model = MobileStyleGAN(config).eval().requires_grad_(False)
+        model.mapping.load_state_dict(mapping.state_dict(), strict=False)
+        return model
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("models")
+    return {name: str(sg.save(tiny(seed), folder / f"{name}.safetensors")) for name, seed in (("base", 0), ("toon", 1))}
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    pixels = np.random.RandomState(0).randint(0, 256, (40, 50, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "me.jpg")
+    return tmp_path / "me.jpg"
+
+
+@pytest.fixture
+def any_face(monkeypatch) -> None:
+    """Noise shows no face; take its central square."""
+    def whole(images, size, *_args, **_kwargs):
+        crop, transform = central_square(images[0], size)
+        from stylegan_core.faces.batch import FacePlace
+
+        return crop[None], [FacePlace(0, transform)]
+
+    monkeypatch.setattr("stylegan_core.cli.commands.take_faces", whole)
+    monkeypatch.setattr("stylegan_core.pipeline.take_faces", whole)
+
+
+def run(*words: object) -> int:
+    return main([str(w) for w in words])
+
+
+def refused(capsys, *words: object, code: int = 1) -> str:
+    """The one line of a refusal."""
+    assert run(*words) == code
+    text = capsys.readouterr().err.strip().splitlines()
+    assert len(text) == 1 and "Traceback" not in text[0]
+    return text[0]
+
+
+def test_info_of_a_file_and_of_a_folder(models, capsys, tmp_path) -> None:
+    assert run("info", models["base"]) == 0
+    assert "MobileStyleGAN, 16 px, 5 styles" in capsys.readouterr().out
+    (Path(models["base"]).parent / "broken.pt").write_bytes(b"PK nothing")
+    assert run("info", Path(models["base"]).parent) == 0
+    out = capsys.readouterr().out
+    assert out.count("MobileStyleGAN") == 2 and "broken.pt: " in out
+    (tmp_path / "empty").mkdir()
+    assert "no model file" in refused(capsys, "info", tmp_path / "empty")
+
+
+def test_convert_and_half_precision(models, tmp_path) -> None:
+    out = tmp_path / "new.safetensors"
+    assert run("convert", models["base"], out, "--half") == 0
+    model = sg.load(out)
+    assert sg.ModelSignature.of(model) == sg.ModelSignature.of(tiny(0))
+    assert out.stat().st_size < 0.7 * Path(models["base"]).stat().st_size
+
+
+def test_generate_writes_the_seeds_pictures(models, tmp_path) -> None:
+    assert run("generate", models["base"], "--seeds", "3,5-7,0", "--psi", 0.5, "--out", tmp_path, "--grid") == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["grid.png", *[f"seed{i:04d}.png" for i in (0, 3, 5, 6, 7)]]
+    model = tiny(0)
+    expected = model.synthesis(model.mapping(sg.sample_z([6], 12), truncation_psi=0.5))
+    found = sg.read_image(tmp_path / "seed0006.png")
+    assert (found - expected.clamp(-1, 1)).abs().max() < 2 / 255
+
+
+def test_random_noise_follows_the_seed_not_the_batch(models, tmp_path) -> None:
+    for name, seeds in (("a", "0-5"), ("b", "5")):
+        assert run("generate", models["base"], "--seeds", seeds, "--noise", "random", "--out", tmp_path / name) == 0
+    assert torch.equal(*(sg.read_image(tmp_path / n / "seed0005.png") for n in "ab"))
+
+
+def test_blend_writes_a_loadable_child(models, tmp_path) -> None:
+    out = tmp_path / "mix.safetensors"
+    assert run("blend", models["base"], models["toon"], "--resolution", 4, "--mode", "swap", "--out", out) == 0
+    mixed, base, toon = sg.load(out), tiny(0), tiny(1)
+    assert torch.equal(mixed.synthesis.b4.conv1.weight, toon.synthesis.b4.conv1.weight)
+    assert torch.equal(mixed.synthesis.head.weight, base.synthesis.head.weight)
+
+
+def test_invert_writes_crop_picture_and_latents(models, photo, tmp_path, any_face) -> None:
+    assert run("invert", models["base"], photo, "--quality", "draft", "--steps", 2, "--out", tmp_path / "out") == 0
+    latents = sg.Latents.load(tmp_path / "out" / "me_latents.safetensors")
+    picture = sg.read_image(tmp_path / "out" / "me_inversion.png")
+    assert (sg.render(tiny(0), latents).clamp(-1, 1) - picture).abs().max() < 2 / 255
+    assert sg.read_image(tmp_path / "out" / "me_crop.png").shape == (1, 3, 16, 16)
+
+
+def test_interrupting_an_inversion_keeps_the_best(models, photo, tmp_path, any_face, monkeypatch, capsys) -> None:
+    def stop(bar, i: int, n: int, preview: torch.Tensor) -> None:
+        if i == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands.Bar, "__call__", stop)
+    assert run("invert", models["base"], photo, "--quality", "draft", "--out", tmp_path / "out") == 130
+    assert "interrupted" in capsys.readouterr().out
+    assert (tmp_path / "out" / "me_latents.safetensors").exists()
+
+
+def test_toonify_leaves_five_pictures(models, photo, tmp_path, any_face) -> None:
+    words = ("--base", models["base"], "--toon", models["toon"], "--swap", 8, "--quality", "draft", "--steps", 2)
+    assert run("toonify", photo, *words, "--out", tmp_path / "out") == 0
+    names = {p.name.removeprefix("me_") for p in (tmp_path / "out").iterdir()}
+    assert names == {"crop.png", "inversion.png", "toon.png", "pasted.png", "grid.png"}
+    assert sg.read_image(tmp_path / "out" / "me_pasted.png").shape == (1, 3, 40, 50)
+
+
+def test_ctrl_c(models, monkeypatch, capsys) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "inspect", stop)
+    assert refused(capsys, "info", models["base"], code=130) == "Interrupted."
+
+
+@pytest.mark.parametrize("words", [[], ["draw"], ["generate"], ["generate", "base", "--psi", "high"],
+                                   ["generate", "base", "--psi", "nan"], ["generate", "base", "--seeds", "a-b"],
+                                   ["blend", "a", "b"], ["toonify", "x.png", "--swap", "inf"]])
+def test_wrong_usage_is_2(words, capsys) -> None:
+    assert main(words) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_help_is_0(capsys) -> None:
+    assert main(["--help"]) == 0 and "toonify" in capsys.readouterr().out
+
+
+def test_mistakes_are_one_line(models, photo, tmp_path, capsys) -> None:
+    base, text = models["base"], tmp_path / "note.png"
+    text.write_text("no picture")
+    stranger = sg.save(tiny(3, mapping_seed=9), tmp_path / "stranger.safetensors")
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(Path(base).read_bytes()[:1000])
+    out = ("--out", tmp_path / "out")
+    for words, expected in (
+        (("generate", tmp_path / "none.pt", *out), "does not exist"),
+        (("generate", "no_such_builtin", *out), "no_such_builtin"),
+        (("generate", tmp_path, *out), "is a folder"),
+        (("generate", broken, *out), "broken.safetensors"),
+        (("generate", base, "--class", 3, *out), "without classes"),
+        (("generate", base, "--seeds=-1", *out), "negative"),
+        (("generate", base, "--device", "abacus", *out), "abacus"),
+        (("invert", base, tmp_path / "none.jpg", *out), "does not exist"),
+        (("invert", base, tmp_path, *out), "is a folder"),
+        (("invert", base, text, *out), "no picture"),
+        (("invert", base, photo, *out), "No face"),
+        (("invert", base, photo, "--no-align", *out), "square"),
+        (("invert", base, photo, "--steps", 0, *out), "steps"),
+        (("toonify", photo, "--base", base, "--toon", models["toon"], *out), "No face"),
+        (("blend", base, stranger, "--resolution", 0, "--out", tmp_path / "b.safetensors"), "resolution"),
+        (("convert", base, tmp_path / "a.pt"), ".safetensors"),
+        (("convert", base, base), "exists already"),
+        (("generate", base, "--out", text), "note.png"),
+    ):
+        assert expected in refused(capsys, *words), words
+    assert not any((tmp_path / "out").glob("*"))
+
+
+def test_nothing_is_replaced_without_being_told(models, tmp_path, capsys) -> None:
+    assert run("generate", models["base"], "--out", tmp_path) == 0
+    before = (tmp_path / "seed0000.png").stat().st_mtime_ns
+    capsys.readouterr()
+    assert "exists already" in refused(capsys, "generate", models["base"], "--out", tmp_path, "--psi", 0)
+    assert (tmp_path / "seed0000.png").stat().st_mtime_ns == before
+    assert run("generate", models["base"], "--out", tmp_path, "--overwrite") == 0

@@ -1,0 +1,23 @@
+"""Draw a full-size golden's image and write it to stdout as float32: a process of its own, whose peak memory is the image's."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+import torch
+
+from stylegan_core.networks.stylegan3 import StyleGAN3, StyleGAN3Config
+from tests.conftest import GOLDENS, Golden
+from tests.full_size import rule_tensors
+
+golden = Golden(GOLDENS / sys.argv[1])
+state = rule_tensors(golden)
+model = StyleGAN3(StyleGAN3Config.from_shapes({k: tuple(v.shape) for k, v in state.items()}, {}))
+model.w_avg = state.pop("mapping.w_avg")
+model.load_state_dict(state, strict=False, assign=True)
+del state
+torch.set_num_threads(2)
+with torch.inference_mode():
+    image = model.synthesis(model.mapping(golden.tensor("z")))
+sys.stdout.buffer.write(image.numpy().tobytes())

@@ -1,0 +1,48 @@
+"""Bias, noise, activation, gain, clamp against their formulas; in place or not, the same values."""
+
+import pytest
+import torch
+
+from stylegan_core.errors import InvalidInput
+from stylegan_core.ops.activation import ACTIVATIONS, activate, bias_act
+from tests.core.ops import plain
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("clamp", [None, 0.7])
+def test_every_activation(name, clamp):
+    x, noise = torch.randn(2, 3, 4, 5), torch.randn(2, 1, 4, 5)
+    function, gain = plain.ACTIVATIONS[name]
+    expected = function(x + noise) * gain
+    expected = expected if clamp is None else expected.clamp(-clamp, clamp)
+    torch.testing.assert_close(activate(x.clone(), name, clamp=clamp, noise=noise), expected)
+    kept = x.clone().requires_grad_()
+    torch.testing.assert_close(activate(kept, name, clamp=clamp, noise=noise), expected)
+    torch.testing.assert_close(kept.detach(), x, msg="with autograd the input must survive")
+
+
+def test_gain_overrides_the_default():
+    x = torch.randn(1, 2, 3, 3)
+    torch.testing.assert_close(activate(x.clone(), "lrelu", gain=3.0), 3 * torch.maximum(x, 0.2 * x))
+
+
+def test_noise_alone_may_carry_the_gradient():
+    noise = torch.randn(1, 1, 3, 3, requires_grad=True)
+    activate(torch.randn(1, 2, 3, 3), "lrelu", noise=noise).sum().backward()
+    assert noise.grad is not None and noise.grad.abs().min() > 0
+
+
+@pytest.mark.parametrize("shape", [(2, 4), (2, 4, 3, 3)])
+def test_bias_act_leaves_its_input(shape):
+    x, bias = torch.randn(shape), torch.randn(4)
+    kept = x.clone()
+    y = bias_act(x, bias, "relu", clamp=1.0)
+    wide = bias.reshape(1, 4, *[1] * (len(shape) - 2))
+    torch.testing.assert_close(y, ((x + wide).clamp(min=0) * 2**0.5).clamp(max=1.0))
+    bias_act(x)
+    assert torch.equal(x, kept)
+
+
+def test_unknown_name():
+    with pytest.raises(InvalidInput, match="gelu"):
+        activate(torch.zeros(1, 1, 1, 1), "gelu")

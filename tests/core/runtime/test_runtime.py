@@ -1,0 +1,114 @@
+"""Chunking, private copies, placement."""
+
+import pytest
+import torch
+from torch import nn
+
+from stylegan_core.errors import InvalidInput
+from stylegan_core.networks.mapping import FullyConnected
+from stylegan_core.runtime import is_out_of_memory, prepare, private_copy, rebuild, run_chunked, trainable
+from tests.core.networks.models import tiny_stylegan2
+
+
+class Hungry:
+    """Doubles its input; refuses more than `limit` rows the way `error` says."""
+
+    def __init__(self, limit, error):
+        self.limit, self.error, self.calls = limit, error, []
+
+    def __call__(self, x, y=None):
+        self.calls.append(len(x))
+        if len(x) > self.limit:
+            raise self.error
+        return x * 2 if y is None else x + y
+
+
+OUT_OF_MEMORY = [torch.cuda.OutOfMemoryError("CUDA out of memory."), RuntimeError("MPS backend out of memory"),
+                 RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), MemoryError()]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
+def test_chunk_halves_and_every_row_is_done_once(error):
+    x, fn, steps = torch.arange(11.0)[:, None], Hungry(2, error), []
+    out = run_chunked(fn, x, 8, on_step=lambda i, n, preview: steps.append((i, n)))
+    assert torch.equal(out, x * 2)
+    assert fn.calls == [8, 4, 2, 2, 2, 2, 2, 1] and steps[-1] == (11, 11)
+
+
+def test_several_inputs_keep_step():
+    x, y = torch.randn(5, 2), torch.randn(5, 2)
+    torch.testing.assert_close(run_chunked(lambda a, b, c: a + b, [x, y, None], 2), x + y)
+
+
+def test_other_errors_and_a_single_row_fly_through():
+    with pytest.raises(RuntimeError, match="shape"):
+        run_chunked(Hungry(0, RuntimeError("shape mismatch")), torch.zeros(4, 1), 4)
+    with pytest.raises(MemoryError):
+        run_chunked(Hungry(0, MemoryError()), torch.zeros(4, 1), 4)
+    with pytest.raises(KeyboardInterrupt):
+        run_chunked(lambda x: x, torch.zeros(4, 1), 1, on_step=lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    assert not is_out_of_memory(ValueError("out of memory"))
+
+
+@pytest.mark.parametrize(("inputs", "chunk"), [
+    (torch.zeros(0, 2), 4), ([torch.zeros(2), torch.zeros(3)], 4), (torch.zeros(2), 0)])
+def test_nothing_to_chunk(inputs, chunk):
+    with pytest.raises(InvalidInput, match="rows"):
+        run_chunked(lambda *x: x[0], inputs, chunk)
+
+
+def test_trainable_copy_under_inference_mode():
+    with torch.inference_mode():
+        model = tiny_stylegan2()
+        expected = model.synthesis(torch.ones(1, model.num_ws, model.w_dim))
+        with trainable(model) as copy:
+            ws = torch.ones(1, model.num_ws, model.w_dim)
+            image = copy.synthesis(ws)
+            image.square().mean().backward()
+            assert all(p.grad is not None for p in copy.synthesis.parameters())
+            with torch.no_grad():
+                copy.synthesis.b4.conv1.weight.add_(1)
+        assert torch.is_inference_mode_enabled()
+        torch.testing.assert_close(image.detach(), expected)
+        assert torch.equal(model.synthesis(torch.ones(1, model.num_ws, model.w_dim)), expected)
+
+
+def test_trainable_may_freeze_the_weights():
+    model = tiny_stylegan2()
+    with torch.no_grad(), trainable(model, weights=False) as copy:
+        ws = torch.zeros(1, model.num_ws, model.w_dim, requires_grad=True)
+        copy.synthesis(ws).sum().backward()
+        assert ws.grad is not None and all(p.grad is None and not p.requires_grad for p in copy.parameters())
+
+
+def test_copies_do_not_share_and_rebuild_may():
+    model = tiny_stylegan2()
+    mine = private_copy(model)
+    assert not {t.data_ptr() for t in model.parameters()} & {t.data_ptr() for t in mine.parameters()}
+    shared = rebuild(model, lambda name, tensor: tensor)
+    assert all(a is b for a, b in zip(model.parameters(), shared.parameters(), strict=True))
+    assert shared.synthesis is not model.synthesis and shared.layers == model.layers
+
+
+def test_prepare_keeps_styles_exact_and_cpu_in_float32():
+    model = tiny_stylegan2()
+    ws = torch.randn(1, model.num_ws, model.w_dim)
+    expected = model.synthesis(ws)
+    model.synthesis.to(torch.bfloat16)
+    assert prepare(model, "cpu", torch.float16) is model
+    assert {t.dtype for t in model.parameters()} == {torch.float32}
+    assert (model.synthesis(ws) - expected).abs().max() < 0.2 * expected.abs().max()
+
+
+def test_prepare_for_an_accelerator():
+    model = prepare(tiny_stylegan2(), "meta", torch.float16)
+    kinds = {name: t.dtype for name, t in model.named_parameters()}
+    assert kinds["synthesis.b8.conv0.weight"] == torch.float16
+    assert kinds["synthesis.b8.conv0.affine.weight"] == kinds["mapping.fc0.weight"] == torch.float32
+    assert isinstance(model.synthesis.b8.conv0.weight, nn.Parameter)
+    assert any(isinstance(m, FullyConnected) for m in model.modules())
+
+
+def test_prepare_refuses_whole_numbers():
+    with pytest.raises(InvalidInput, match="int8"):
+        prepare(tiny_stylegan2(), "cpu", torch.int8)

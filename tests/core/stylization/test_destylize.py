@@ -1,0 +1,153 @@
+"""Destylization by the published program's float64 table, and its promises about interruption and batches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from stylegan_core.errors import InvalidInput, LatentMismatch
+from stylegan_core.latents import Latents, ModelSignature
+from stylegan_core.losses.identity import ArcFaceLoss
+from stylegan_core.networks.encoders import Encoder, EncoderConfig, HeadGroup
+from stylegan_core.networks.irse import IRSEConfig
+from stylegan_core.networks.mapping import MappingConfig
+from stylegan_core.networks.stylegan2 import StyleGAN2, StyleGAN2Config
+from stylegan_core.stylization import Destylizer, DestylizeOptions, destylize
+from tests.core.inversion.test_goldens import lpips_by_rule
+from tests.rule import fill_all, network, normal
+
+
+def picture(path) -> torch.Tensor:
+    return (torch.from_numpy(np.array(Image.open(path))).permute(2, 0, 1)[None].double() / 255 - 0.5) / 0.5
+
+
+@pytest.fixture(scope="module")
+def published(golden):
+    """The golden's first six of 300 steps, and the object that makes them again."""
+    case = golden("destylize_tiny")
+    m, double = case.json("manifest.json"), torch.float64
+    plain, styled = (network(fill_all(m[name]), dtype=double) for name in ("g", "g_prime"))
+    state = fill_all(m["encoder"]) | {f"decoder.{k}": t for k, t in fill_all(m["g"]).items()}
+    state["latent_avg"] = normal("latent_avg", (16, 16), m["encoder"]["seed"], 0, 0.3)
+    encoder = network(state, {"start_from_latent_avg": True, "output_size": 512}, "encoder.pt", double)
+    drawings = torch.cat([picture(case.file(f"S{i}.png")) for i in (0, 1)])
+    noise = [normal(f"noise.{i}", (2, 1, *size), m["g"]["seed"]).double() for i, size in enumerate(plain.synthesis.noise_shapes())]
+    identity = ArcFaceLoss(network(fill_all(m["id_irse"]), dtype=double))
+    return case, Destylizer(plain, styled, encoder, drawings, DestylizeOptions(chunk=2), lpips_by_rule(m["lpips_vgg16"]).double(),
+                            identity, noise)
+
+
+@pytest.mark.slow
+def test_published_steps(published) -> None:
+    case, work = published
+    chunk, table = work._start(0), case.array("table")
+    assert np.abs(chunk.encoded.numpy() - case.array("latent_e")).max() < 1e-10
+    for i, expected in enumerate(table):
+        seen = work._step(chunk)
+        if i == 0:
+            assert (F.adaptive_avg_pool2d(seen, 64) - case.tensor("img_step0_down64")).abs().max() < 1e-5
+            assert (chunk.code.grad - case.tensor("grad_latent_step0")).abs().max() < 1e-6
+        row = chunk.history[-1]
+        norms = [float(x.grad.norm()) for x in (chunk.code, *chunk.maps)]
+        found = [row["lr"], row["perceptual"], row["identity"], row["deviation"], row["noise"], row["total"], *norms]
+        assert found == pytest.approx(expected.tolist(), rel=1e-5), i
+        assert np.abs(chunk.code.detach().numpy() - case.array("latent_after")[i]).max() < 1e-5
+    heads = np.stack([m.detach().flatten()[:16].numpy() for m in chunk.maps])
+    assert np.abs(heads - case.array("noise_head_after")).max() < 1e-4
+    result = work._finish(chunk)
+    for stage, name in (("optimized", "dsty_down64"), ("destylized", "refine_down64")):
+        assert (F.adaptive_avg_pool2d(result.faces[stage], 64) - case.tensor(name)).abs().max() < 1e-4
+    assert (result.intrinsic.tensor - case.tensor("latent_i")).abs().max() < 1e-5
+    assert torch.equal(result.extrinsic.tensor, chunk.encoded)
+
+
+@pytest.fixture(scope="module")
+def family():
+    """A tiny generator, its child and an encoder of theirs."""
+    torch.manual_seed(0)
+    config = StyleGAN2Config(MappingConfig(8, 0, 8, 10, 2, 8), 64, (8,) * 5)
+    plain, styled = (StyleGAN2(config).eval().requires_grad_(False) for _ in range(2))
+    styled.mapping.load_state_dict(plain.mapping.state_dict())
+    signature = ModelSignature.of(plain)
+    heads = (HeadGroup(0, 3, 8, 4), HeadGroup(1, 4, 8, 5), HeadGroup(2, 3, 8, 6))
+    encoder = Encoder(EncoderConfig(heads, 8, IRSEConfig((16,) * 4), space="z+", average_rows=1,
+                                    mapping_hash=signature.mapping_hash, model_resolution=64))
+    return plain, styled, encoder.eval().requires_grad_(False)
+
+
+def test_stages_and_their_codes(family) -> None:
+    plain, styled, encoder = family
+    drawings, steps = torch.rand(2, 3, 80, 64) * 2 - 1, []
+    result = destylize(plain, styled, encoder, drawings, DestylizeOptions(steps=3),
+                       on_step=lambda i, n, preview: steps.append((i, n, tuple(preview.shape))))
+    assert steps == [(i, 6, (1, 3, 64, 64)) for i in range(1, 7)]
+    assert result.intrinsic.space == result.extrinsic.space == "z+"
+    assert set(result.faces) == {"encoded", "optimized", "destylized"}
+    assert all(face.shape == (2, 3, 64, 64) for face in result.faces.values())
+    assert torch.equal(result.extrinsic.tensor, encoder.encode(drawings).tensor)
+    assert torch.equal(result.intrinsic.tensor[:, 8:], result.extrinsic.tensor[:, 8:])
+    result.intrinsic.check(plain)
+
+
+def test_runs_under_inference_mode_and_touches_no_model(family) -> None:
+    plain, styled, encoder = family
+    before = {k: t.clone() for k, t in styled.state_dict().items()}
+    with torch.inference_mode():
+        result = destylize(plain, styled, encoder, torch.zeros(1, 3, 64, 64), DestylizeOptions(steps=2))
+    assert result.intrinsic.tensor.isfinite().all()
+    assert all(torch.equal(t, before[k]) for k, t in styled.state_dict().items())
+
+
+def test_companions_do_not_matter(family) -> None:
+    plain, styled, encoder = family
+    drawings, noise = torch.rand(2, 3, 64, 64) * 2 - 1, [torch.randn(2, 1, *s) for s in family[0].synthesis.noise_shapes()]
+    both = destylize(plain, styled, encoder, drawings, DestylizeOptions(steps=3), noise=noise)
+    alone = destylize(plain, styled, encoder, drawings[1:], DestylizeOptions(steps=3), noise=[n[1:] for n in noise])
+    assert torch.allclose(both.intrinsic.tensor[1], alone.intrinsic.tensor[0], atol=1e-4)
+
+
+def test_interruption_keeps_what_is_finished_and_resumes(family) -> None:
+    plain, styled, encoder = family
+    drawings, options = torch.rand(2, 3, 64, 64) * 2 - 1, DestylizeOptions(steps=3)
+
+    class Cancelled(Exception):
+        pass
+
+    def cancel(i: int, n: int, preview: torch.Tensor) -> None:
+        if i == 5:
+            raise Cancelled
+
+    work = Destylizer(plain, styled, encoder, drawings, options)
+    with pytest.raises(InvalidInput, match="No drawing"):
+        work.result()
+    with pytest.raises(Cancelled):
+        work.run(cancel)
+    assert len(work.result().intrinsic) == 1
+    resumed = work.run()
+    whole = destylize(plain, styled, encoder, drawings, options)
+    assert torch.allclose(resumed.intrinsic.tensor, whole.intrinsic.tensor, atol=1e-5)
+    assert torch.allclose(resumed.faces["optimized"], whole.faces["optimized"], atol=1e-4)
+    assert [len(h) for h in work.history] == [3, 3]
+
+
+def test_zero_steps_is_encoding_alone(family) -> None:
+    plain, styled, encoder = family
+    result = destylize(plain, styled, encoder, torch.zeros(1, 3, 64, 64), DestylizeOptions(steps=0))
+    assert torch.equal(result.extrinsic.tensor, encoder.encode(torch.zeros(1, 3, 64, 64)).tensor)
+
+
+def test_refusals(family) -> None:
+    plain, styled, encoder = family
+    with pytest.raises(InvalidInput, match="its own fine-tuned child"):
+        destylize(plain, StyleGAN2(StyleGAN2Config(MappingConfig(8, 0, 8, 8, 2, 8), 32, (8,) * 4)), encoder, torch.zeros(1, 3, 64, 64))
+    stranger = StyleGAN2(plain.config).eval()
+    with pytest.raises(LatentMismatch):
+        destylize(stranger, styled, encoder, torch.zeros(1, 3, 64, 64))
+    with pytest.raises(InvalidInput, match="chunks of 0"):
+        DestylizeOptions(chunk=0)
+    with pytest.raises(InvalidInput, match="RGB"):
+        destylize(plain, styled, encoder, torch.zeros(1, 4, 64, 64))
+    assert Latents(torch.zeros(1, 10, 8), "z+", plain).model == encoder.signature

@@ -1,0 +1,183 @@
+"""What people do wrong ends in one sentence that says what was found and what to do; nothing is lost."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from prompts import aligned, generate, inverted, load, node, options, sample, sampled, save, swap
+from support import pixels, write_picture
+
+import stylegan_core as sg
+
+HOSTILE = Path(__file__).resolve().parents[1] / "goldens" / "hostile"
+
+
+def photograph(engine, name, width, height, mode="RGB"):
+    write_picture(engine.base / "input" / name, width, height, mode)
+    return node("LoadImage", image=name)
+
+
+def faces_of(photo, **how):
+    return {"photo": photo, "faces": aligned(**how), "save": save(["faces", 0], "bad/faces")}
+
+
+def assert_sentence(text):
+    assert "\n" not in text.strip() and 20 < len(text) < 600 and text.strip().endswith("."), text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(("width", "height", "mode"), [(64, 64, "RGB"), (1, 1, "RGB"), (200, 90, "RGBA"), (90, 200, "L")])
+def test_no_face(engine, width, height, mode):
+    text = engine.fail(faces_of(photograph(engine, f"none{width}{mode}.png", width, height, mode)))
+    assert_sentence(text)
+    assert "No face" in text and "whole image" in text
+
+
+def test_no_face_may_take_the_whole_image(engine):
+    photo = photograph(engine, "whole.png", 60, 40)
+    prompt = faces_of(photo, when_none="whole image")
+    prompt["back"] = node("AtelierPasteFacesBack", image=["photo", 0], crops=["faces", 0], faces=["faces", 1], feather=0.1,
+                          color_match=1.0)
+    prompt["save_back"] = save(["back", 0], f"bad/whole_{engine.kind}")
+    engine.succeed(prompt)
+    assert pixels(engine, f"bad/whole_{engine.kind}*").shape[1:] == (40, 60, 3)
+
+
+def test_skipping_every_photograph_says_so(engine):
+    assert_sentence(engine.fail(faces_of(photograph(engine, "skipped.png", 64, 64), when_none="skip")))
+
+
+def test_alpha_comes_back(engine):
+    photo = photograph(engine, "alpha.png", 60, 40, "RGBA")
+    prompt = faces_of(photo, when_none="whole image") | {
+        "back": node("AtelierPasteFacesBack", image=["photo", 0], crops=["faces", 0], faces=["faces", 1], feather=0.1,
+                     color_match=0.0)}
+    prompt["save_back"] = save(["back", 0], "bad/alpha_back")
+    engine.succeed(prompt)
+
+
+@pytest.mark.slow
+def test_a_huge_photograph(engine):
+    text = engine.fail(faces_of(photograph(engine, "huge.png", 12000, 400)))
+    assert_sentence(text)
+    assert "12000" in text
+
+
+@pytest.mark.parametrize("file", ["not_there.safetensors", "../../secrets.safetensors", "/etc/passwd"])
+def test_a_checkpoint_outside_the_folders(engine, file):
+    text = engine.fail(sampled("bad/out", base=load(file)))
+    assert_sentence(text)
+    assert "models/stylegan" in text
+
+
+@pytest.mark.skipif(not HOSTILE.is_dir(), reason="the hostile files are not here")
+@pytest.mark.parametrize("pattern", ["*.pkl", "*.pt", "*.safetensors"])
+def test_hostile_checkpoints_are_refused(engine, pattern):
+    for path in sorted(HOSTILE.glob(pattern))[:3]:
+        shutil.copy(path, engine.base / "models/stylegan" / path.name)
+        result = engine.run(sampled("bad/hostile", base=load(path.name)))
+        if not result["success"]:
+            assert_sentence(result["error"])
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x80\x04garbage", b"PK\x03\x04 truncated"])
+def test_a_broken_checkpoint(engine, content):
+    name = f"broken{len(content)}.pt"
+    (engine.base / "models/stylegan" / name).write_bytes(content)
+    text = engine.fail(sampled("bad/broken", base=load(name)))
+    assert_sentence(text)
+    assert name in text
+
+
+def test_a_truncated_checkpoint(engine):
+    whole = (engine.base / "models/stylegan/tiny_base.safetensors").read_bytes()
+    (engine.base / "models/stylegan/truncated.safetensors").write_bytes(whole[: len(whole) // 2])
+    assert_sentence(engine.fail(sampled("bad/truncated", base=load("truncated.safetensors"))))
+
+
+def test_latents_of_another_model(engine):
+    prompt = sampled("bad/foreign", other=load("tiny_stranger.safetensors"), image=generate(["other", 0], ["latents", 0]))
+    text = engine.fail(prompt)
+    assert_sentence(text)
+    assert "mapping" in text
+
+
+def test_blending_strangers(engine):
+    prompt = sampled("bad/strangers", toon=load("tiny_large.safetensors"), blend=swap("8", mode="smooth"),
+                     image=generate(["blend", 0], ["latents", 0]))
+    result = engine.run(prompt)  # blends up to the common resolution, or says why not
+    if not result["success"]:
+        assert_sentence(result["error"])
+
+
+@pytest.mark.parametrize("curve", ["", "wide: 1", "8", "8:x"])
+def test_a_curve_that_is_none(engine, curve):
+    prompt = sampled("bad/curve", toon=load("tiny_toon.safetensors"), image=generate(["blend", 0], ["latents", 0]))
+    prompt["blend"] = node("AtelierBlendStyleGANsByCurve", base=["base", 0], other=["toon", 0], curve=curve)
+    assert_sentence(engine.fail(prompt))
+
+
+@pytest.mark.parametrize("indices", ["", "two", "5", "3-1", "-9"])
+def test_indices_that_are_none(engine, indices):
+    prompt = sampled("bad/indices", picked=node("AtelierPickLatents", latents=["latents", 0], indices=indices),
+                     image=generate(["base", 0], ["picked", 0]))
+    assert_sentence(engine.fail(prompt))
+
+
+def test_a_class_where_there_is_none(engine):
+    text = engine.fail(sampled("bad/class", latents=sample(class_label=7)))
+    assert_sentence(text)
+    assert "class" in text
+
+
+@pytest.mark.parametrize("name", ["../escape", "/tmp/escape", "", "..", "a/../../../escape"])
+def test_a_name_that_climbs_out(engine, name):
+    prompt = {"base": load(), "latents": sample(), "keep": node("AtelierSaveLatents", latents=["latents", 0], name=name)}
+    assert_sentence(engine.fail(prompt))
+    assert not list(engine.base.parent.glob("escape*"))
+
+
+def test_saving_twice_overwrites_nothing(engine):
+    def prompt(seed):
+        return {"base": load(), "latents": sample(seed=seed),
+                "keep": node("AtelierSaveLatents", latents=["latents", 0], name="twice")}
+
+    engine.succeed(prompt(1))
+    engine.succeed(prompt(2))
+    first, second = (sg.Latents.load(path) for path in engine.files("stylegan_latents/twice_*"))
+    assert (first.tensor != second.tensor).any()
+
+
+def test_pasting_the_wrong_number_of_faces(engine):
+    prompt = {"photo": node("AtelierLoadExamplePortrait"), "faces": aligned(), "base": load(), "latents": sample(count=2),
+              "toons": generate(["base", 0], ["latents", 0]), "save": save(["back", 0], "bad/count")}
+    prompt["back"] = node("AtelierPasteFacesBack", image=["photo", 0], crops=["toons", 0], faces=["faces", 1], feather=0.1,
+                          color_match=0.0)
+    text = engine.fail(prompt)
+    assert_sentence(text)
+    assert "2 crops" in text and "1 face" in text
+
+
+def test_inverting_a_picture_that_is_not_square(engine):
+    prompt = inverted("bad/oblong")
+    prompt["photo"] = photograph(engine, "oblong.png", 60, 40)
+    prompt["invert"]["inputs"]["image"] = ["photo", 0]
+    del prompt["faces"]
+    text = engine.fail(prompt)
+    assert_sentence(text)
+    assert "align" in text
+
+
+def test_options_out_of_range(engine):
+    if engine.kind == "comfyui":
+        pytest.skip("ComfyUI refuses it before the node runs")
+    assert_sentence(engine.fail(inverted("bad/options", numbers=options(0))))
+
+
+def test_no_latents_saved_yet(engine):
+    if engine.kind == "comfyui":
+        pytest.skip("its combo lists what earlier tests saved")
+    text = engine.fail(sampled("bad/empty", latents=node("AtelierLoadLatents", file="no file yet")))
+    assert "stylegan_latents" in text

@@ -1,0 +1,76 @@
+"""What only ComfyUI's executor has: cache, cancel, validation."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from prompts import generate, inverted, load, sample, sampled, save, swap
+from support import pixels, tiny
+
+import stylegan_core as sg
+
+pytestmark = pytest.mark.comfy
+
+
+def blended(at, prefix):
+    return sampled(prefix, toon=load("tiny_toon.safetensors"), blend=swap(at), image=generate(["blend", 0], ["latents", 0]))
+
+
+def test_second_run_is_served_from_the_cache(comfyui):
+    prompt = blended("8", "cached/a")
+    comfyui.succeed(prompt)
+    assert set(comfyui.succeed(prompt)["cached"]) == set(prompt)
+
+
+def test_moving_the_swap_point_runs_only_what_follows(comfyui):
+    prompt = blended("8", "moved/a")
+    comfyui.succeed(prompt)
+    cached = comfyui.succeed(prompt | {"blend": swap("16")})["cached"]
+    assert set(cached) == {"base", "toon", "latents"}
+
+
+def test_an_edited_checkpoint_is_loaded_again(comfyui):
+    path = comfyui.base / "models/stylegan/edited.safetensors"
+    sg.save(tiny(5), path)
+    prompt = sampled("edited/a", base=load("edited.safetensors"))
+    comfyui.succeed(prompt)
+    sg.save(tiny(6), path, overwrite=True)
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1_000_000_000))
+    assert comfyui.succeed(prompt)["cached"] == []
+    before, after = pixels(comfyui, "edited/*.png")[:2], pixels(comfyui, "edited/*.png")[2:]
+    assert (before != after).any()
+
+
+def test_cancel_stops_an_inversion_and_leaves_nothing_broken(comfyui):
+    result = comfyui.run(inverted("cancelled/a", steps=500), interrupt_at=3)
+    assert not result["success"] and result["error_type"] == "InterruptProcessingException"
+    assert result["ticks"] < 20
+    comfyui.succeed(inverted("after_cancel/a", steps=2))
+
+
+def test_two_prompts_use_one_model_in_different_blends(comfyui):
+    """Neither run may change what the other sees, in whatever order."""
+    for at, prefix in (("4", "two/first"), ("16", "two/other"), ("4", "two/again")):
+        comfyui.succeed(blended(at, prefix))
+    first, other, again = (pixels(comfyui, f"two/{part}*") for part in ("first", "other", "again"))
+    assert (first == again).all() and (first != other).any()
+    comfyui.succeed(sampled("two/parent"))
+    comfyui.succeed(sampled("alone/parent", base=load(), latents=sample(seed=1)))
+    assert (pixels(comfyui, "two/parent*") == pixels(comfyui, "alone/parent*")).all()
+
+
+@pytest.mark.parametrize(("change", "says"), [
+    ({"latents": sample(seed=-1)}, "value_smaller_than_min"),
+    ({"latents": sample(seed=2**64)}, "value_bigger_than_max"),
+    ({"latents": sample(count=0)}, "value_smaller_than_min"),
+    ({"latents": sample(truncation_psi=9.0)}, "value_bigger_than_max"),
+    ({"image": generate(["latents", 0], ["latents", 0])}, "return_type_mismatch"),
+])
+def test_the_editor_refuses_what_a_widget_cannot_hold(comfyui, change, says):
+    assert comfyui.run(sampled("refused/a") | change)["error_type"] == says
+
+
+def test_previews_reach_the_browser(comfyui):
+    result = comfyui.succeed(inverted("shown/a", steps=4, grid=save(["faces", 2], "shown/found")))
+    assert result["outputs"]["faces"]["images"] and result["outputs"]["invert"]["images"]

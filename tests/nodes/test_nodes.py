@@ -1,0 +1,118 @@
+"""Every node, on both engines, with tiny models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from prompts import aligned, generate, inverted, load, node, sample, sampled, save, swap
+from support import expected, pixels
+
+import stylegan_core as sg
+
+
+def test_sampled_image_is_the_cores(engine):
+    engine.succeed(sampled("sampled/a"))
+    model = sg.load(engine.base / "models/stylegan/tiny_base.safetensors")
+    latents = sg.Latents(sg.sample_z([1, 2], model.z_dim), "z", model).truncate(model, 0.7)
+    assert np.abs(pixels(engine, "sampled/*.png") - expected(latents, model)).max() <= 1.01
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 8])
+def test_chunks_do_not_change_the_picture(engine, at_once):
+    engine.succeed(sampled(f"chunk{at_once}/a", image=generate(["base", 0], ["latents", 0], "random", at_once)))
+    engine.succeed(sampled(f"whole{at_once}/a", image=generate(["base", 0], ["latents", 0], "random", 64)))
+    assert np.abs(pixels(engine, f"chunk{at_once}/*") - pixels(engine, f"whole{at_once}/*").astype(int)).max() <= 1
+
+
+def test_facts_name_the_model(engine):
+    engine.succeed({"base": load(), "keep": node("AtelierSaveStyleGAN", model=["base", 0], name="facts/copy", notes="mine"),
+                    "show": save(["image", 0], "facts/a"), "latents": sample(), "image": generate(["base", 0], ["latents", 0])})
+    told = sg.inspect(engine.files("stylegan/facts/copy_*.safetensors")[-1])
+    assert (told.kind, told.resolution, told.notes["comment"]) == ("mobilestylegan", 32, "mine")
+
+
+@pytest.mark.parametrize("mode", ["swap", "smooth", "linear"])
+@pytest.mark.parametrize("coarse", ["base", "other"])
+def test_blend_by_resolution_is_the_cores(engine, mode, coarse):
+    name = f"blend_{mode}_{coarse}"
+    engine.succeed(sampled(f"{name}/a", toon=load("tiny_toon.safetensors"), blend=swap("8", coarse, mode),
+                           image=generate(["blend", 0], ["latents", 0])))
+    folder = engine.base / "models/stylegan"
+    base, toon = (sg.load(folder / f"tiny_{which}.safetensors") for which in ("base", "toon"))
+    latents = sg.Latents(sg.sample_z([1, 2], base.z_dim), "z", base).truncate(base, 0.7)
+    blend = sg.blend(base, toon, 8, mode, 1.0, coarse)
+    assert np.abs(pixels(engine, f"{name}/*.png") - expected(latents, blend)).max() <= 1.01
+
+
+def test_blend_by_curve_of_three(engine):
+    prompt = sampled("curve/a", toon=load("tiny_toon.safetensors"), blend=node(
+        "AtelierBlendStyleGANsByCurve", base=["base", 0], other=["toon", 0], curve="4:1, 8:0", other_2=["toon", 0],
+        curve_2="4:0, 16:0.5", curve_3=""), image=generate(["blend", 0], ["latents", 0]))
+    prompt["keep"] = node("AtelierSaveStyleGAN", model=["blend", 0], name="curve_of_three", notes="")
+    engine.succeed(prompt)
+    told = sg.inspect(engine.files("stylegan/curve_of_three_*")[-1])
+    assert len(told.parents) == 3
+    assert sg.load(engine.files("stylegan/curve_of_three_*")[-1]).img_resolution == 32
+
+
+def test_preview_grid_shows_every_swap_point(engine):
+    engine.succeed({"base": load(), "toon": load("tiny_toon.safetensors"), "latents": sample(count=3),
+                    "grid": node("AtelierBlendPreviewGrid", base=["base", 0], other=["toon", 0], latents=["latents", 0],
+                                 cell_size=48, max_faces=2, mode="swap"), "save": save(["grid", 0], "grid/a")})
+    picture = pixels(engine, "grid/*.png")[0]
+    assert picture.shape[0] >= 4 * 48 and picture.shape[1] >= 5 * 48  # two faces, two rows each; base, 4, 8, 16, other
+    assert picture.std() > 10
+
+
+def test_latents_mix_truncate_walk_combine_pick_and_return_from_disk(engine):
+    name = f"walk_{engine.kind}"
+    engine.succeed({
+        "base": load(), "a": sample(seed=1, count=2), "b": sample(seed=9, count=1, truncate_up_to="8"),
+        "mix": node("AtelierMixStyles", model=["base", 0], latents=["a", 0], style=["b", 0], layers="custom",
+                    from_px="8", to_px="16"),
+        "both": node("AtelierCombineLatents", latents_1=["mix", 0], latents_2=["b", 0]),
+        "calm": node("AtelierTruncateLatents", model=["base", 0], latents=["both", 0], truncation_psi=0.5, truncate_up_to="16"),
+        "walk": node("AtelierInterpolateLatents", latents=["calm", 0], frames=5, path="auto", loop=False),
+        "ends": node("AtelierPickLatents", latents=["walk", 0], indices="0, -1"),
+        "keep": node("AtelierSaveLatents", latents=["ends", 0], name=name),
+    })
+    model = sg.load(engine.base / "models/stylegan/tiny_base.safetensors")
+    a, b = (sg.Latents(sg.sample_z(seeds, model.z_dim), "z", model) for seeds in ([1, 2], [9]))
+    a, b = a.truncate(model, 0.7), b.truncate(model, 0.7, len(sg.rows_between(model, "1-8")))
+    both = sg.Latents.combine([sg.mix_latents(a, b, model, "8-16"), b])
+    ends = both.truncate(model, 0.5, len(sg.rows_between(model, "1-16"))).pick([0, 2])
+    found = sg.Latents.load(engine.files(f"stylegan_latents/{name}_*")[-1])
+    assert found.space == "w+" and len(found) == 2
+    np.testing.assert_allclose(found.tensor.numpy(), ends.tensor.numpy(), atol=1e-5)
+    file = engine.files(f"stylegan_latents/{name}_*")[-1].name
+    engine.succeed({"base": load(), "latents": node("AtelierLoadLatents", file=file),
+                    "image": generate(["base", 0], ["latents", 0]), "save": save(["image", 0], "returned/a")})
+    assert np.abs(pixels(engine, "returned/*.png") - expected(found, model)).max() <= 1.01
+
+
+def test_faces_out_and_back(engine):
+    """Pasting the untouched crop back changes nothing to speak of; the mask covers the face."""
+    engine.succeed({
+        "photo": node("AtelierLoadExamplePortrait"), "faces": aligned(256),
+        "back": node("AtelierPasteFacesBack", image=["photo", 0], crops=["faces", 0], faces=["faces", 1], feather=0.1,
+                     color_match=0.0),
+        "mask": node("MaskToImage", mask=["back", 1]) if engine.kind == "comfyui" else node("AtelierLoadExamplePortrait"),
+        "save": save(["back", 0], "back/pasted"), "save_crop": save(["faces", 0], "back/crop"),
+        "save_found": save(["faces", 2], "back/found"), "save_photo": save(["photo", 0], "back/photo"),
+        "save_mask": save(["mask", 0], "back/mask"),
+    })
+    photo, pasted = pixels(engine, "back/photo*")[0].astype(int), pixels(engine, "back/pasted*")[0].astype(int)
+    assert pixels(engine, "back/crop*").shape[1:] == (256, 256, 3)
+    assert np.abs(photo - pasted).mean() < 1.0
+    assert (pixels(engine, "back/found*")[0] != photo).any()
+    if engine.kind == "comfyui":
+        mask = pixels(engine, "back/mask*")[0]
+        assert mask.max() == 255 and mask[0, 0].max() == 0 and 0.02 < (mask > 127).mean() < 0.5
+
+
+def test_inversion_renders_what_it_returns(engine):
+    result = engine.succeed(inverted("inverted/a", keep=node("AtelierSaveLatents", latents=["invert", 0], name="inverted")))
+    assert result["ticks"] >= 3 and result["previews"] >= 1
+    model = sg.load(engine.base / "models/stylegan/tiny_base.safetensors")
+    found = sg.Latents.load(engine.files("stylegan_latents/inverted_*")[-1])
+    assert np.abs(pixels(engine, "inverted/*.png") - expected(found, model)).max() <= 1.01

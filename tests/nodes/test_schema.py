@@ -1,0 +1,113 @@
+"""What the editor shows: ids, tooltips, defaults, translations, docs; and that every node is used somewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LANGUAGES = ("en", "ko", "ja", "zh")
+NODES = ("LoadStyleGAN", "SaveStyleGAN", "BlendStyleGANsByResolution", "BlendStyleGANsByCurve", "BlendPreviewGrid",
+         "SampleLatents", "TruncateLatents", "MixStyles", "InterpolateLatents", "CombineLatents", "PickLatents",
+         "SaveLatents", "LoadLatents", "GenerateImage", "LoadExamplePortrait", "AlignFaces", "PasteFacesBack",
+         "InvertByOptimization", "InversionOptions")
+"""Released ids; they never change."""
+WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+MAX_VISIBLE = 6
+MAX_EXECUTE_LINES = 25
+
+
+@pytest.fixture(scope="module")
+def schemas(engine):
+    return engine.ask("schemas")
+
+
+def inputs(schema):
+    """(name, type, options, optional) of every input."""
+    for group in ("required", "optional"):
+        for name, (kind, *rest) in schema["input"].get(group, {}).items():
+            yield name, kind, rest[0] if rest else {}, group == "optional"
+
+
+def translations(language):
+    return json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text(encoding="utf-8"))
+
+
+def test_ids_are_the_released_ones(schemas):
+    assert {name.removeprefix("Atelier") for name in schemas} >= set(NODES)
+    for name, schema in schemas.items():
+        words = schema["display_name"].split()
+        assert name == "Atelier" + "".join(word[0].upper() + word[1:] for word in words)
+        assert re.fullmatch(r"StyleGAN/\w+", schema["category"])
+
+
+def test_everything_is_explained(schemas):
+    for name, schema in schemas.items():
+        assert schema["description"].endswith("."), name
+        for key, _, options, _ in inputs(schema):
+            assert options.get("tooltip", "").endswith("."), f"{name}.{key} has no tooltip"
+        assert all(tooltip and tooltip.endswith(".") for tooltip in schema["output_tooltips"] or []), name
+
+
+def test_defaults_are_possible(schemas):
+    for name, schema in schemas.items():
+        for key, kind, options, _ in inputs(schema):
+            where, default = f"{name}.{key}", options.get("default")
+            if kind in ("INT", "FLOAT"):
+                assert options["min"] <= default <= options["max"], where
+            elif kind == "COMBO" and default is not None:
+                assert default in options["options"], where
+            elif kind in WIDGETS and kind != "COMBO":
+                assert default is not None, where
+
+
+def test_few_widgets_are_visible(schemas):
+    for name, schema in schemas.items():
+        visible = [key for key, kind, options, _ in inputs(schema) if kind in WIDGETS and not options.get("advanced")]
+        assert len(visible) <= MAX_VISIBLE, f"{name} shows {visible}"
+
+
+def test_seeds_and_only_seeds_are_called_seed(schemas):
+    for name, schema in schemas.items():
+        for key, kind, options, _ in inputs(schema):
+            if kind == "INT" and key in ("seed", "noise_seed"):
+                assert options["max"] == 2**64 - 1 and "control_after_generate" in options, name
+
+
+def test_a_node_is_a_sentence(schemas):
+    for name, schema in schemas.items():
+        assert schema["execute"] <= MAX_EXECUTE_LINES, name
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_translations_follow_the_schemas(schemas, language):
+    texts = translations(language)
+    assert set(texts) == set(schemas)
+    for name, schema in schemas.items():
+        assert set(texts[name]["inputs"]) == {key for key, *_ in inputs(schema)}, name
+        assert set(texts[name]["outputs"]) == {str(i) for i in range(len(schema["output"]))}, name
+        assert texts[name]["display_name"] and texts[name]["description"], name
+
+
+def test_english_is_the_schemas_text(schemas):
+    for name, text in translations("en").items():
+        assert text["display_name"] == schemas[name]["display_name"]
+        assert text["description"] == schemas[name]["description"]
+        for key, _, options, _ in inputs(schemas[name]):
+            assert text["inputs"][key]["tooltip"] == options["tooltip"], f"{name}.{key}: run tools/make_locales.py"
+
+
+def test_docs_are_of_nodes_that_exist(schemas):
+    pages = {path.stem for path in (ROOT / "web" / "docs").glob("*.md")}
+    assert pages and pages <= set(schemas)
+
+
+def test_every_node_is_used(schemas):
+    used = {node["class_type"] for path in (ROOT / "tests/workflows").glob("*.json")
+            for node in json.loads(path.read_text(encoding="utf-8")).values()}
+    for path in Path(__file__).parent.glob("*.py"):
+        used |= set(re.findall(r'"(Atelier\w+)"', path.read_text(encoding="utf-8")))
+    assert set(schemas) <= used

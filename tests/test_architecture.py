@@ -1,0 +1,120 @@
+"""The house's rules, read from the source: who imports whom, no print in the library, files of a readable length."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CORE = ROOT / "stylegan_core"
+MAX_LINES = 360
+COMFY = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "node_helpers", "execution", "server"}
+ALLOWED_OUTSIDE = {"torch", "numpy", "PIL", "safetensors", "einops", "kornia", "tqdm"}
+COMFY_MODULES = {"residency.py", "progress.py", "images.py", "files.py", "types.py", "schema.py"}
+"""Of nodes/, beside the schema classes themselves."""
+FLOORS = [
+    {"errors"},
+    {"ops", "assets", "images", "parsing"},
+    {"networks", "latents", "mixing"},
+    {"runtime"},
+    {"blending", "losses", "checkpoints", "faces", "rendering"},
+    {"inversion", "description", "contact_sheet"},
+    {"stylization", "training", "metrics", "pipeline"},
+    {"cli", "__init__"},
+    {"__main__"},
+]
+"""The core as a house: a part imports from lower floors only, and from its own floor among networks and latents."""
+SHARED_FLOOR = 2
+
+CORE_FILES = sorted(CORE.rglob("*.py"))
+NODE_FILES = sorted((ROOT / "nodes").glob("*.py"))
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(path: Path) -> list[tuple[int, str]]:
+    """(level, module) of every import, at any depth of the file; `from . import a` counts as importing a."""
+    found = []
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            found += [(0, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            modules = [node.module] if node.module else [alias.name for alias in node.names]
+            found += [(node.level, module) for module in modules]
+    return found
+
+
+def part(path: Path) -> str:
+    """The part of the core that a file belongs to."""
+    return path.relative_to(CORE).with_suffix("").parts[0]
+
+
+def core_targets(path: Path) -> set[str]:
+    """Parts of the core that a file imports."""
+    package = list(path.relative_to(CORE).parent.parts)
+    found = set()
+    for level, module in imports(path):
+        if level:
+            base = package[: len(package) - (level - 1)]
+            found.add([*base, *module.split(".")][0])
+    return found
+
+
+@pytest.mark.parametrize("path", CORE_FILES, ids=name)
+def test_core_imports_neither_comfyui_nor_strangers(path):
+    outside = {module.split(".")[0] for level, module in imports(path) if not level}
+    assert not outside & COMFY
+    assert "nodes" not in outside and "stylegan_core" not in outside, "inside the pack every import is relative"
+    assert outside <= ALLOWED_OUTSIDE | set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("path", CORE_FILES, ids=name)
+def test_core_dependencies_point_down(path):
+    floor = {member: number for number, members in enumerate(FLOORS) for member in members}
+    here = part(path)
+    assert here in floor, f"say in FLOORS where {here} stands"
+    for target in core_targets(path) - {here}:
+        assert floor[target] < floor[here] or floor[target] == floor[here] == SHARED_FLOOR, f"{here} imports {target}"
+
+
+@pytest.mark.parametrize("path", NODE_FILES, ids=name)
+def test_nodes_import_comfyui_in_few_places(path):
+    used = {module for level, module in imports(path) if not level and module.split(".")[0] in COMFY}
+    if path.name not in COMFY_MODULES:
+        assert used <= {"comfy_api.latest"}, "ask residency, progress, images or files instead"
+    assert not any(not level and module.split(".")[0] in ("stylegan_core", "nodes", "utils") for level, module in imports(path))
+
+
+def test_the_door_imports_nothing_heavy():
+    tree = parsed(ROOT / "__init__.py")
+    top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    assert {getattr(node, "module", None) for node in top} <= {"__future__", "typing"}
+
+
+@pytest.mark.parametrize("path", [p for p in CORE_FILES if part(p) != "cli"] + NODE_FILES, ids=name)
+def test_library_neither_prints_nor_executes_nor_seeds(path):
+    calls = {ast.unparse(node.func) for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)}
+    forbidden = {"print", "eval", "exec", "__import__", "pickle.load", "pickle.loads", "torch.manual_seed", "np.random.seed"}
+    assert not calls & forbidden
+
+
+@pytest.mark.parametrize("path", CORE_FILES + NODE_FILES, ids=name)
+def test_files_stay_readable(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("path", [*CORE_FILES, *NODE_FILES, *sorted((ROOT / "tools").rglob("*.py"))], ids=name)
+def test_every_file_says_what_it_is(path):
+    tree = parsed(path)
+    assert ast.get_docstring(tree) or not tree.body
