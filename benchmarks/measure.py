@@ -17,14 +17,18 @@ WIDTHS = (512, 512, 512, 512, 512, 256, 128, 64, 32)  # StyleGAN2 config-f
 
 
 def best(call: Callable[[], object], repeats: int) -> float:
-    """Seconds of the fastest of `repeats` calls after one to warm up (none for a single one)."""
+    """Seconds of the fastest of `repeats` calls after one to warm up (none for a single one).
+
+    With one thread it is CPU time, which other work on the machine disturbs less.
+    """
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     if repeats > 1:
         call()
     times = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = clock()
         call()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return min(times)
 
 

@@ -18,8 +18,10 @@ W = TypeVar("W", bound=io.Input)
 def schema(name: str, group: str, **fields: Any) -> io.Schema:
     """A Schema with our id and category; fields that the installed ComfyUI lacks (search_aliases...) are left out.
 
-    The id is "Atelier" and the name without spaces, each word's first letter raised.
+    The id is "Atelier" and the name without spaces, each word's first letter raised. Outputs show their ids, not their types.
     """
+    for output in fields.get("outputs", ()):
+        output.display_name = output.display_name or output.id
     known = {field.name for field in dataclasses.fields(io.Schema)}
     node_id = "Atelier" + "".join(word[0].upper() + word[1:] for word in name.split())
     return io.Schema(node_id=node_id, display_name=name, category=f"{CATEGORY}/{group}",
@@ -27,10 +29,9 @@ def schema(name: str, group: str, **fields: Any) -> io.Schema:
 
 
 def advanced(widget: W) -> W:
-    """The widget, hidden until the user asks for advanced inputs; ComfyUI 0.3.64 knows no argument for it but its
-    frontend reads the option."""
+    """The widget, marked advanced: newer editors hide it until asked for, ComfyUI 0.3.64 shows it, so it goes last."""
     if hasattr(widget, "advanced"):
-        setattr(widget, "advanced", True)  # noqa: B010 - not an attribute of the older class
+        setattr(widget, "advanced", True)  # noqa: B010 - no attribute of the older class
     else:
         widget.extra_dict["advanced"] = True
     return widget

@@ -37,15 +37,34 @@ from .latents import (
     sample_z,
     slerp,
 )
+from .networks.dualstylegan import DualStyleGAN
+from .networks.style_bank import StyleBank
+from .networks.style_weights import format_weights, parse_weights
 from .parsing import parse_curve, parse_indices
 from .pipeline import Toonified, ToonOptions, toonify
 from .rendering import render
+from .stylization import (
+    Destylized,
+    DestylizeOptions,
+    Destylizer,
+    Refined,
+    RefineOptions,
+    blend_styles,
+    destylize,
+    join_styles,
+    refine_style,
+    style_grid,
+    transfer_style,
+)
 
 __all__ = [
-    "PRESETS", "AtelierError", "BlendMismatch", "Blender", "FaceNotFound", "InvalidInput", "InversionOptions",
-    "InversionResult", "Inverter", "LatentMismatch", "Latents", "LoadError", "ModelSignature", "ToonOptions", "Toonified",
-    "UnsafeCheckpoint", "UnsupportedCheckpoint", "align_face", "blend", "blend_grid", "blend_many", "builtin",
-    "class_label", "contact_sheet", "describe", "detect_faces", "example_portrait", "inspect", "interpolate", "invert",
-    "lerp", "load", "mix", "mix_latents", "outline_faces", "parse_curve", "parse_indices", "paste_face", "read_image",
-    "render", "return_faces", "rows_between", "sample_z", "save", "slerp", "take_faces", "toonify", "write_image",
+    "PRESETS", "AtelierError", "BlendMismatch", "Blender", "DestylizeOptions", "Destylized", "Destylizer",
+    "DualStyleGAN", "FaceNotFound", "InvalidInput", "InversionOptions", "InversionResult", "Inverter",
+    "LatentMismatch", "Latents", "LoadError", "ModelSignature", "RefineOptions", "Refined", "StyleBank",
+    "ToonOptions", "Toonified", "UnsafeCheckpoint", "UnsupportedCheckpoint", "align_face", "blend", "blend_grid",
+    "blend_many", "blend_styles", "builtin", "class_label", "contact_sheet", "describe", "destylize",
+    "detect_faces", "example_portrait", "format_weights", "inspect", "interpolate", "invert", "join_styles", "lerp",
+    "load", "mix", "mix_latents", "outline_faces", "parse_curve", "parse_indices", "parse_weights", "paste_face",
+    "read_image", "refine_style", "render", "return_faces", "rows_between", "sample_z", "save", "slerp",
+    "style_grid", "take_faces", "toonify", "transfer_style", "write_image",
 ]

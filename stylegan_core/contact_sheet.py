@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
 
-from .blending import blend
+from .blending import Mode, blend
 from .errors import InvalidInput
 from .images import from_uint8, to_uint8
 from .latents import Latents
@@ -69,14 +69,14 @@ def swap_points(base: Generator, other: Generator) -> list[int]:
 
 
 @torch.no_grad()
-def blend_grid(base: Generator, other: Generator, latents: Latents, cell: int = 160, mode: str = "swap",
+def blend_grid(base: Generator, other: Generator, latents: Latents, cell: int = 160, mode: Mode = "swap",
                on_step: OnStep | None = None) -> Tensor:
     """Every swap point in both directions -> one picture [1, 3, h, w] in [-1, 1].
 
     Columns: up to how many px the coarse side reaches, from none to all. Rows, two a latent: other coarse, base coarse.
     """
     points = swap_points(base, other)
-    columns: list[list[Tensor]] = []
+    columns: list[Tensor] = []
     for i, point in enumerate([0, *points, -1]):
         pair = _pair(base, other, point, mode)
         pictures = torch.stack([_shrunk(render(model, latents), cell) for model in pair], dim=1)
@@ -89,7 +89,7 @@ def blend_grid(base: Generator, other: Generator, latents: Latents, cell: int = 
     return contact_sheet(images, len(titles), titles, rows)
 
 
-def _pair(base: Generator, other: Generator, point: int, mode: str) -> tuple[Generator, Generator]:
+def _pair(base: Generator, other: Generator, point: int, mode: Mode) -> tuple[Generator, Generator]:
     """The swap at `point` in both directions; 0 and -1 are nothing and everything of the coarse side."""
     if point > 0:
         return blend(base, other, point, mode, coarse="other"), blend(base, other, point, mode, coarse="base")

@@ -23,10 +23,7 @@ def render(model: Generator, latents: Latents, truncation_psi: float = 1.0, trun
     ws = latents.ws(model, truncation_psi, truncation_cutoff, c)
     maps = latents.noise_for(model) if noise_mode == "const" else None
     if noise_mode == "random":
-        draw = torch.Generator().manual_seed(seed)
-        shapes = model.synthesis.noise_shapes()
-        drawn = [[torch.randn(1, 1, *s, generator=draw) for s in shapes] for _ in range(len(ws))]
-        maps = [torch.cat(layer).to(ws) for layer in zip(*drawn, strict=True)]
+        maps = [layer.to(ws) for layer in random_maps(model, len(ws), seed)]
     spread = [m.expand(len(ws), -1, -1, -1) for m in maps or ()]
     poses = None if transform is None else transform.to(ws).expand(len(ws), 3, 3)
 
@@ -34,3 +31,11 @@ def render(model: Generator, latents: Latents, truncation_psi: float = 1.0, trun
         return model.synthesis(rows, noise_mode=noise_mode, noise=list(noise) or None, transform=pose)
 
     return run_chunked(some, [ws, poses, *spread], chunk, "cpu", on_step)
+
+
+def random_maps(model: Generator, batch: int, seed: int) -> list[Tensor]:
+    """Seeded noise maps [batch, 1, h, w], one a noise layer, drawn image by image."""
+    draw = torch.Generator().manual_seed(seed)
+    shapes = model.synthesis.noise_shapes()
+    drawn = [[torch.randn(1, 1, *s, generator=draw) for s in shapes] for _ in range(batch)]
+    return [torch.cat(layer) for layer in zip(*drawn, strict=True)]

@@ -59,10 +59,10 @@ def save(key: str, source: Out, at: tuple[float, float], prefix: str) -> Node:
 
 
 TOONIFY = [
-    note("about", (0, 0), "## Toonify a portrait\nPress **Run**. The bundled photograph (NASA, public domain) shows "
-                          "the way; "
-         "replace *Load Example Portrait* by **Load Image** for your own.\n\nThen move **swap_at** of the blend: only the "
-         "last nodes run again, in a second.", 190),
+    note("about", (0, 0),
+         "## Toonify a portrait\nPress **Run**. The bundled photograph (NASA, public domain) shows the way; replace "
+         "*Load Example Portrait* by **Load Image** for your own.\n\nThen move **swap_at** of the blend: 4 px is the "
+         "boldest toon, 32 px keeps the person's own shape. Only the last nodes run again, in a second.", 190),
     Node("photo", "AtelierLoadExamplePortrait", (0, 6), {}, (330, 330)),
     loader("base", "base", (0, 15)),
     loader("toon", "toon", (0, 19)),
@@ -71,7 +71,7 @@ TOONIFY = [
     Node("invert", "AtelierInvertByOptimization", (1, 12),
          {"model": Out("base"), "image": Out("align"), "quality": "draft", "space": "w+"}, (330, 470)),
     Node("blend", "AtelierBlendStyleGANsByResolution", (2, 0),
-         {"base": Out("base"), "other": Out("toon"), "swap_at": "32", "coarse": "other"}, (330, 190)),
+         {"base": Out("base"), "other": Out("toon"), "swap_at": "8", "coarse": "base"}, (330, 190)),
     Node("render", "AtelierGenerateImage", (2, 6), {"model": Out("blend"), "latents": Out("invert")}, (330, 120)),
     Node("paste", "AtelierPasteFacesBack", (2, 10),
          {"image": Out("photo"), "crops": Out("render"), "faces": Out("align", 1)}, (330, 170)),
@@ -85,9 +85,9 @@ TOONIFY = [
 ]
 
 SAMPLE_AND_MIX = [
-    note("about", (0, 0), "## Sample and mix\nFour faces take the colors and textures of a fifth (*fine* layers). "
-                          "Below, "
-         "a walk from the first face to the last.", 130),
+    note("about", (0, 0),
+         "## Sample and mix\nFour faces take the colors and textures of a fifth (*fine* layers). Below, a walk from the "
+         "first face to the last.", 130),
     loader("base", "base", (0, 4)),
     Node("faces", "AtelierSampleLatents", (0, 8), {"model": Out("base"), "seed": 42, "batch_size": 4}, (330, 150)),
     Node("style", "AtelierSampleLatents", (0, 13), {"model": Out("base"), "seed": 7, "batch_size": 1}, (330, 150),
@@ -107,9 +107,9 @@ SAMPLE_AND_MIX = [
 ]
 
 BLEND_GRID = [
-    note("about", (0, 0), "## Choose a swap point\nThe grid shows every swap in both directions. Set **swap_at** to "
-                          "the "
-         "column you like. *Blend by Curve* gives each resolution its own weight.", 130),
+    note("about", (0, 0),
+         "## Choose a swap point\nThe grid shows every swap in both directions. Set **swap_at** to the column you like. "
+         "*Blend by Curve* gives each resolution its own weight.", 130),
     loader("base", "base", (0, 4)),
     loader("toon", "toon", (0, 8)),
     Node("faces", "AtelierSampleLatents", (0, 12), {"model": Out("base"), "seed": 3, "batch_size": 2}, (330, 150)),

@@ -46,6 +46,8 @@ def detect(path: str | Path, which: Which = "ema") -> Detected:
     contents = read_file(path)
     try:
         own = read_json(contents.metadata)
+        if own and which == "decoder":
+            raise LoadError("The file was saved by StyleGAN Atelier and holds one network; load it as it is (which=\"ema\").")
         return _detect_own(contents, own) if own else _detect_foreign(contents, which)
     except LoadError as error:
         raise with_file(error, contents.path) from error

@@ -8,6 +8,7 @@ is checked against the data before anything is allocated.
 from __future__ import annotations
 
 import codecs
+import re
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from .pickle_codes import CONSTANTS, GETS, MAX_LONG_BYTES, NUMBERS, PUTS, SIZED,
 MAX_OPERATIONS = 1_000_000
 BYTES_AN_OPERATION = 128
 MAX_LINE = 4096
+ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})")
 
 
 MARK = object()
@@ -164,7 +166,7 @@ class PickleReader:
         self._stack.append(str(codecs.escape_decode(self._line()[1:-1].encode("latin1"))[0], "latin1"))
 
     def unicode_line(self) -> None:
-        self._stack.append(self._line().encode("latin1").decode("raw-unicode-escape"))
+        self._stack.append(ESCAPE.sub(lambda m: chr(int(m[1] or m[2], 16)), self._line()))
 
     def append(self) -> None:
         value = self._pop()

@@ -119,6 +119,8 @@ def write_safetensors(path: str | Path, tensors: Mapping[str, Tensor], metadata:
         save_file(plain, temporary, {METADATA_KEY: text})
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+    except PermissionError as error:  # Windows refuses to replace a file that a loaded model still maps
+        raise InvalidInput(f"{path.name} is in use or its folder read-only; choose another name or unload it.") from error
     finally:
         Path(temporary).unlink(missing_ok=True)
     return path

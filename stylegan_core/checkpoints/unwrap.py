@@ -22,6 +22,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "decoder": ("G_ema", "g_ema", "state_dict", "generator"),
 }
 """Keys that hold a network inside a training file, first found first taken."""
+AVERAGED = ("G_ema", "g_ema", "g_running", "params_ema", "ema")
 BESIDE = ("latent_avg", "opts", "args")
 """Entries next to the network that belong to it."""
 PREFIXES = ("module.", "_orig_mod.", "model.", "g_ema.", "G_ema.", "netG.")
@@ -67,6 +68,8 @@ def _descend(tree: Any, which: Which) -> tuple[Any, str, dict[str, Any]]:
         if not isinstance(node, dict):
             break
         name = next((n for n in PARTS[which] if isinstance(node.get(n), (dict, Record, tuple))), None)
+        if name is None and which == "raw" and any(n in node for n in AVERAGED):
+            raise LoadError("The file holds averaged weights only, no raw ones; load it as it is (which=\"ema\").")
         if name is None:
             break
         beside |= {key: node[key] for key in BESIDE if key in node}

@@ -34,6 +34,10 @@ EMBEDDED: dict[str, Callable[[], nn.Module]] = {"lpips": LPIPS.embedded, "identi
 """By option name: modules with features(images) -> list of [B, ...], and (features, features) -> distance [B]."""
 
 
+OFFSETS = ((0, 0), (2, 1), (1, 3), (3, 2))
+"""Rows and columns cut off at the top left, step by step: every phase of AlexNet's stride of 4 in both axes."""
+
+
 class Objective:
     """Weighted losses of a fixed batch of targets [B, 3, H, W] in [-1, 1]."""
 
@@ -43,7 +47,15 @@ class Objective:
         self.targets = resize_area(targets, size)
         self.distances = {name: net for name, net in distances.items() if getattr(options, name)}
         with torch.no_grad():
-            self.features = {name: net.features(self.targets) for name, net in self.distances.items()}
+            self.features = {name: [net.features(view) for view in self._views(name, self.targets)]
+                             for name, net in self.distances.items()}
+
+    def _views(self, name: str, images: Tensor) -> list[Tensor]:
+        """The picture at each offset for a jittered LPIPS, else the picture."""
+        if name != "lpips" or not self.options.jitter or self.size < 32:
+            return [images]
+        inner = self.size - 3
+        return [images[..., y : y + inner, x : x + inner] for y, x in OFFSETS]
 
     def names(self, rows: bool, maps: bool) -> tuple[str, ...]:
         """The losses in order, "total" last. rows: the code has rows; maps: noise is optimized. Raises InvalidInput."""
@@ -53,16 +65,19 @@ class Objective:
             raise InvalidInput("Inversion got weights 0 for lpips, l2 and identity; give at least one of them a weight.")
         return (*names, "total")
 
-    def __call__(self, images: Tensor, ids: list[int], maps: list[Tensor], code: Tensor) -> dict[str, Tensor]:
+    def __call__(self, images: Tensor, ids: list[int], maps: list[Tensor], code: Tensor,
+                 turn: int = 0) -> dict[str, Tensor]:
         """Losses [len(ids)] by name, unweighted, of images [len(ids), C, h, w] against targets `ids`.
 
         maps: the unit noise maps [len(ids), 1, h, w], none where they are not optimized.
-        code: [len(ids), (rows,) dim], scaled to unit variance.
+        code: [len(ids), (rows,) dim], scaled to unit variance. turn: number of the step, which chooses the offset.
         """
         small = resize_area(to_rgb(images), self.size)
         losses = {}
         for name, net in self.distances.items():
-            losses[name] = net([f[ids] for f in self.features[name]], net.features(small))
+            views = self._views(name, small)
+            wanted = self.features[name][turn % len(views)]
+            losses[name] = net([f[ids] for f in wanted], net.features(views[turn % len(views)]))
         if self.options.l2:
             losses["l2"] = (small - self.targets[ids]).square().mean((1, 2, 3))
         if self.options.deviation and code.ndim == 3:

@@ -192,7 +192,7 @@ class Inverter:
         code = torch.cat([image.code for image in images]) + push
         maps = [torch.cat(layer) for layer in zip(*(image.maps for image in images), strict=True)]
         pictures = self._render(self.coordinates.to_code(code), self._noise(maps, ids), ids)
-        losses = self.objective(pictures, ids, maps, code / self.coordinates.deviation)
+        losses = self.objective(pictures, ids, maps, code / self.coordinates.deviation, self.steps_done)
         total = self.objective.total(losses)
         leaves = [leaf for image in images for leaf in image.leaves]
         for leaf, gradient in zip(leaves, torch.autograd.grad(total.sum(), leaves), strict=True):

@@ -22,11 +22,13 @@ class InversionOptions:
     ramp_down: float = 0.25
     """Last part of the run, over which it falls to 0 along a cosine."""
     lpips: float = 1.0
+    jitter: bool = True
+    """Let LPIPS see the pictures from four offsets in turn; its strided layers else leave a fine grid in the result."""
     l2: float = 0.5
     """Weight of the mean squared difference on [-1, 1]."""
     identity: float = 0.2
     """Weight of the distance between face embeddings (0 same, 0.6 another person); photographs only."""
-    deviation: float = 0.0
+    deviation: float = 0.05
     """Weight of the mean squared distance of the rows of w+ or z+ from their mean, in units of the codes' variance."""
     noise_regularization: float = 1e5
     """Weight of the noise maps' autocorrelation (Karras et al. 2020, 1912.04958, appendix D)."""
@@ -69,6 +71,7 @@ PRESETS: dict[str, InversionOptions] = {
     "draft": InversionOptions(steps=80, perturbation=0.0, patience=0),
     "standard": InversionOptions(),
     "high": InversionOptions(steps=1000, optimize_noise=True, patience=150),
-    "textbook": InversionOptions(steps=1000, natural=False, l2=0.1, identity=0.0, optimize_noise=True, patience=0),
+    "textbook": InversionOptions(steps=1000, natural=False, jitter=False, l2=0.1, identity=0.0, deviation=0.0,
+                                 optimize_noise=True, patience=0),
 }
 """textbook: the projector of Karras et al. 2020 with LPIPS, as published implementations run it."""

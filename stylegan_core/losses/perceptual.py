@@ -22,15 +22,10 @@ EPSILON = 1e-10
 class LPIPS(nn.Module):
     """images [B, 3, H, W] in [-1, 1] -> distance [B]. Differentiable in both; its own weights are frozen."""
 
-    shift: Tensor
-    scale: Tensor
-
     def __init__(self, config: TrunkConfig) -> None:
         super().__init__()
         self.trunk = FeatureTrunk(config)
         self.heads = nn.ParameterList(torch.zeros(width) for width in config.tap_widths)
-        self.register_buffer("shift", torch.tensor(SHIFT).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("scale", torch.tensor(SCALE).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False).eval()
 
     @classmethod
@@ -66,7 +61,8 @@ class LPIPS(nn.Module):
         """Unit-normalised activations of each tap; compute once for a fixed target and hand them to forward."""
         if images.ndim != 4 or images.shape[1] != 3:
             raise InvalidInput(f"LPIPS got images of shape {tuple(images.shape)} but needs [batch, 3, height, width].")
-        x = (enlarge_to(images, self.trunk.config.min_size) - self.shift) / self.scale
+        shift, scale = (images.new_tensor(values).view(1, 3, 1, 1) for values in (SHIFT, SCALE))  # in the images' precision
+        x = (enlarge_to(images, self.trunk.config.min_size) - shift) / scale
         # vector_norm, not sqrt of a sum: its gradient at an all-zero pixel is 0 instead of NaN
         return [f / (torch.linalg.vector_norm(f, dim=1, keepdim=True) + EPSILON) for f in self.trunk(x)]
 

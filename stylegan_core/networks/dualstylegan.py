@@ -162,12 +162,14 @@ class DualStyleGAN(nn.Module):
 
         Batches pair up, or one of the two is 1. weights: see parse_weights. color: exemplar; photo leaves color alone;
         photo-toned sends the photo's own rows through T_c. Truncation moves the content code toward zero (as the
-        published scripts do) or w_avg. fuse_index F switches off every weight k > F (all of them for F = 0).
-        extrinsic None renders the plain generator. Raises InvalidInput, LatentMismatch.
+        published scripts do) or w_avg. fuse_index F switches off every weight k > F (all of them for F = 0). Noise maps
+        the content carries are used while noise_mode is "const". extrinsic None renders the plain generator.
+        Raises InvalidInput, LatentMismatch.
         """
         ws = _latents(intrinsic, "intrinsic content").ws(self.base)
         values = self._weights(weights, color, fuse_index)
-        noise = intrinsic.noise_for(self.base) if noise is None else noise
+        if noise is None and noise_mode == "const":
+            noise = intrinsic.noise_for(self.base)
         toned = self.tone(ws) if color == "photo-toned" else None
         ws = self._truncated(ws, truncation_psi, truncation_center)
         if extrinsic is None or not any(values):

@@ -219,7 +219,7 @@ class MobileSynthesis(Synthesis):
                 x = module(x, w)
             if hook is not None and layer.kind == "conv":
                 x = hook(layer, x)
-        return x.float()
+        return x if x.dtype == torch.float64 else x.float()
 
 
 class MobileStyleGAN(Generator):

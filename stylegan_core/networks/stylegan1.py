@@ -218,7 +218,7 @@ class StyleGAN1Synthesis(Synthesis):
             if hook is not None:
                 x = hook(layer, x)
         assert image is not None
-        return image.float()
+        return image if image.dtype == torch.float64 else image.float()
 
     def _grow(self, head: nn.Module, x: Tensor, image: Tensor | None, level: float) -> Tensor | None:
         """The image up to x's resolution; above it, a level of detail keeps the smaller image, doubled (1710.10196)."""

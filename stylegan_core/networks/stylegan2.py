@@ -5,7 +5,6 @@ State-dict keys are NVIDIA's torch names. The convolutions are in ops.modulated,
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -251,7 +250,13 @@ class StyleGAN2Synthesis(Synthesis):
                 hook: LayerHook | None = None) -> Tensor:
         self.check_inputs(ws, self.config.mapping.w_dim, noise, transform)
         maps = self._noise_maps(len(ws), noise_mode, noise, generator)
-        rows = [_one_if_shared(w) for w in ws.unbind(1)]
+        if len(ws) < 2 or hook is not None or ws.device.type != "cpu" or torch.is_grad_enabled():
+            return self._draw(ws, maps, hook)
+        # one picture's features fit the CPU's caches, a batch's do not: no slower, and a batch needs no more memory
+        return torch.cat([self._draw(ws[i : i + 1], [_row(map_, i) for map_ in maps], None) for i in range(len(ws))])
+
+    def _draw(self, ws: Tensor, noise: list[Tensor | None], hook: LayerHook | None) -> Tensor:
+        rows, maps = [_one_if_shared(w) for w in ws.unbind(1)], iter(noise)
         residual = self.config.architecture == "resnet"
         before = x = in_preferred_format(self.const.expand(len(ws), -1, -1, -1))
         image: Tensor | None = None
@@ -275,19 +280,24 @@ class StyleGAN2Synthesis(Synthesis):
         return image
 
     def _noise_maps(self, batch: int, mode: NoiseMode, noise: list[Tensor] | None,
-                    generator: torch.Generator | None) -> Iterator[Tensor | None]:
+                    generator: torch.Generator | None) -> list[Tensor | None]:
         """One map a styled convolution, checked before any work is done."""
         if not self.config.use_noise:
-            return itertools.repeat(None)
+            return [None] * len(self.layers)
         if noise is None:
             stored = ((layer, self.get_buffer(f"{layer.name}.noise_const")) for layer in self._noisy)
-            return (draw_noise(self.config.size(layer.resolution), batch, mode, map_, self.const, generator)
-                    for layer, map_ in stored)
+            return [draw_noise(self.config.size(layer.resolution), batch, mode, map_, self.const, generator)
+                    for layer, map_ in stored]
         for i, (map_, size) in enumerate(zip(noise, self.noise_shapes(), strict=True)):
             if map_.ndim != 4 or map_.shape[0] not in (1, batch) or tuple(map_.shape[1:]) != (1, *size):
                 raise InvalidInput(f"Noise map {i} has shape {list(map_.shape)} but layer {self._noisy[i].name} needs "
                                    f"[1 or {batch}, 1, {size[0]}, {size[1]}].")
-        return (map_.to(self.const) for map_ in noise)
+        return [map_.to(self.const) for map_ in noise]
+
+
+def _row(map_: Tensor | None, i: int) -> Tensor | None:
+    """Picture i's noise out of [h, w], [1, 1, h, w] or [B, 1, h, w]."""
+    return map_ if map_ is None or map_.ndim == 2 or len(map_) == 1 else map_[i : i + 1]
 
 
 def _one_if_shared(w: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from .destylize import Destylized, DestylizeOptions, Destylizer, destylize
 from .refine import Refined, RefineOptions, Refiner, refine_style
-from .transfer import PRESETS, Preset, blend_styles, join_styles, style_grid, transfer
+from .transfer import PRESETS, Preset, blend_styles, join_styles, style_grid, transfer_style
 
 __all__ = ["PRESETS", "DestylizeOptions", "Destylized", "Destylizer", "Preset", "RefineOptions", "Refined", "Refiner",
-           "blend_styles", "destylize", "join_styles", "refine_style", "style_grid", "transfer"]
+           "blend_styles", "destylize", "join_styles", "refine_style", "style_grid", "transfer_style"]

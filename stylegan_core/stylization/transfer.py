@@ -14,6 +14,7 @@ from ..mixing import mix
 from ..networks.base import NoiseMode
 from ..networks.dualstylegan import ColorMode, DualStyleGAN
 from ..networks.style_weights import Weights
+from ..rendering import random_maps
 from ..runtime import OnStep, run_chunked
 
 
@@ -34,7 +35,7 @@ PRESETS: dict[str, Preset] = {
 """The paper's (section 4) and, for arcane, its repository's example, which keeps the photograph's colors."""
 
 
-def transfer(dual: DualStyleGAN, intrinsic: Latents, extrinsic: Latents, weights: Weights = "[7*0.75, 11*1]",
+def transfer_style(dual: DualStyleGAN, intrinsic: Latents, extrinsic: Latents, weights: Weights = "[7*0.75, 11*1]",
              color: ColorMode = "exemplar", truncation_psi: float = 1.0, noise_mode: NoiseMode = "const", seed: int = 0,
              chunk: int = 4, on_step: OnStep | None = None) -> Tensor:
     """dual.synthesis in chunks -> [B, C, H, W] on the CPU. Batches pair up, or one of the two is 1.
@@ -47,13 +48,14 @@ def transfer(dual: DualStyleGAN, intrinsic: Latents, extrinsic: Latents, weights
         raise InvalidInput(f"{len(intrinsic)} faces and {len(extrinsic)} styles can't be paired; give as many of each, "
                            f"one of either, or ask for a grid.")
     shared = dual.exemplar(extrinsic) if len(extrinsic) == 1 else None
-    draw = torch.Generator().manual_seed(seed)
+    maps = random_maps(dual.base, batch, seed) if noise_mode == "random" else []
 
     def render(indices: Tensor) -> Tensor:
         chosen = indices.tolist()
         content = intrinsic.pick([i % len(intrinsic) for i in chosen])
         style = shared or extrinsic.pick(chosen)
-        return dual.synthesis(content, style, weights, color, truncation_psi, noise_mode=noise_mode, generator=draw)
+        noise = [m[chosen].to(next(dual.parameters())) for m in maps] or None
+        return dual.synthesis(content, style, weights, color, truncation_psi, noise_mode=noise_mode, noise=noise)
 
     with torch.no_grad():
         return run_chunked(render, torch.arange(batch), chunk, "cpu", on_step)
@@ -64,7 +66,7 @@ def style_grid(dual: DualStyleGAN, intrinsic: Latents, extrinsic: Latents, weigh
     """Every face under every style -> [faces * styles, C, H, W], one face after the other."""
     faces = intrinsic.pick([i for i in range(len(intrinsic)) for _ in range(len(extrinsic))])
     styles = extrinsic.pick(list(range(len(extrinsic))) * len(intrinsic))
-    return transfer(dual, faces, styles, weights, color, chunk=chunk, on_step=on_step)
+    return transfer_style(dual, faces, styles, weights, color, chunk=chunk, on_step=on_step)
 
 
 def blend_styles(dual: DualStyleGAN, styles: Latents, shares: Sequence[float]) -> Latents:

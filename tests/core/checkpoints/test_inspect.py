@@ -80,6 +80,7 @@ FOREIGN = {
     "SWAGAN": {"input.input": (1, 4, 4, 4), "to_rgbs.0.iwt.ll": (2, 2)},
     "StyleGAN-XL": {"mapping.embed_proj.weight": (4, 4), "synthesis.input.freqs": (4, 2)},
     "discriminator": {"final_linear.0.weight": (4, 4), "convs.1.conv1.0.weight": (4, 4)},
+    "Progressive GAN": {"4x4/Dense/weight": (2, 2), "ToRGB_lod0/weight": (1, 1, 2, 3)},
     "CLIP": {"text_model.encoder.layers.0.weight": (2,)},
 }
 
@@ -132,5 +133,7 @@ def test_other_resampling_taps_are_read_from_the_kernels(tiny, tmp_path) -> None
 def test_which(tiny) -> None:
     with pytest.raises(InvalidInput, match="ema"):
         checkpoints.load(tiny("swap_ros2_tiny"), which="best")
+    with pytest.raises(LoadError, match="averaged weights only"):
+        checkpoints.load(tiny("swap_ros2_tiny"), which="raw")
     with pytest.raises(LoadError, match="no generator inside"):
         checkpoints.load(tiny("swap_ros2_tiny"), which="decoder")

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from stylegan_core import checkpoints
+from stylegan_core.checkpoints.openvino import read_constants
 from stylegan_core.errors import LoadError, UnsupportedCheckpoint
 from stylegan_core.networks.mapping import MappingConfig
 from stylegan_core.networks.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
@@ -16,6 +17,7 @@ from .makers import (
     fill_rule,
     foreign_modules,
     openvino_mobilestylegan,
+    openvino_pair,
     persistent_class,
     revive,
     tensorflow_pickle,
@@ -93,6 +95,18 @@ def test_generator_inside_an_encoder_or_dualstylegan(name, golden) -> None:
     assert model.kind == "stylegan2" and model.mapping.w_avg is None
     facts = checkpoints.inspect(golden(folder).file(file), which="decoder")
     assert facts.kind == "stylegan2" and facts.part.endswith(("decoder", "generator"))
+
+
+def test_openvino_constants_may_share_their_place(tmp_path) -> None:
+    """Equal constants are stored once; a graph that unfolds to far more than its .bin is refused."""
+    xml = openvino_pair(tmp_path, "MappingNetwork", [("a", torch.arange(3.0)), ("b", torch.arange(3.0))])
+    shared = xml.read_text().replace('offset="12"', 'offset="0"')
+    xml.write_text(shared)
+    assert torch.equal(read_constants(xml)[1][1], torch.arange(3.0))
+    layers = shared[shared.index("<layer ") : shared.index("</layers>")]
+    xml.write_text(shared.replace(layers, layers * 10))
+    with pytest.raises(LoadError, match="unfold"):
+        read_constants(xml)
 
 
 def test_openvino(tmp_path) -> None:

@@ -11,7 +11,7 @@ import torch
 import stylegan_core as sg
 from stylegan_core.inversion.noise import map_scales
 from stylegan_core.inversion.spaces import Coordinates
-from stylegan_core.losses.perceptual import LPIPS, SCALE, SHIFT
+from stylegan_core.losses.perceptual import LPIPS
 from tests.rule import fill_all, rng
 
 WIDTHS, PLAN, FIRST = (64, 128, 256, 512, 512), 1000, 20
@@ -24,9 +24,7 @@ def lpips_by_rule(section: dict[str, Any]) -> LPIPS:
     heads = {f"lin{i}.weight": torch.from_numpy(
         np.abs(0.3 * rng(f"lpips.lin{i}", section["seed"]).standard_normal(n)).astype(np.float32)).view(1, n, 1, 1)
         for i, n in enumerate(widths)}
-    lpips = LPIPS.vgg(trunk, heads).double()
-    lpips.shift, lpips.scale = (torch.tensor(x, dtype=torch.float64).view(1, 3, 1, 1) for x in (SHIFT, SCALE))
-    return lpips
+    return LPIPS.vgg(trunk, heads).double()
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import stylegan_core as sg
 from stylegan_core.errors import InvalidInput, LatentMismatch
 from stylegan_core.inversion.noise import map_scales, stored_maps
-from stylegan_core.inversion.objective import resize_area
+from stylegan_core.inversion.objective import Objective, resize_area
 from stylegan_core.inversion.spaces import coordinates
 from stylegan_core.networks.mapping import MappingConfig
 from stylegan_core.networks.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
@@ -284,6 +284,23 @@ def test_schedule_is_the_papers() -> None:
     rates = [options.learning_rate(t) for t in (0, 0.025, 0.05, 0.5, 0.75, 0.875, 1)]
     assert rates == pytest.approx([0, 0.05, 0.1, 0.1, 0.1, 0.05, 0])
     assert [options.noise_strength(t, 2.0) for t in (0, 0.375, 0.75, 1)] == pytest.approx([0.1, 0.025, 0, 0])
+
+
+def test_jittered_lpips_sees_every_phase_of_the_same_pair() -> None:
+    targets = torch.rand(2, 3, 64, 64) * 2 - 1
+    seen = []
+
+    class Recorder(PixelDistance):
+        def features(self, images: Tensor) -> list[Tensor]:
+            seen.append(images)
+            return super().features(images)
+
+    objective = Objective(targets, 64, FAST, {"lpips": Recorder()})
+    assert len(seen) == 4 and all(view.shape == (2, 3, 61, 61) for view in seen)
+    assert len({float(view[0, 0, 0, 0]) for view in seen}) == 4
+    for turn in range(8):
+        assert float(objective(targets[1:], [1], [], torch.zeros(1, 8), turn)["lpips"].detach()) == 0
+        assert torch.equal(seen[-1], seen[turn % 4][1:])
 
 
 def test_embedded_losses_join_in(model, faces) -> None:

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from stylegan_core.assets import load_asset
 from stylegan_core.errors import InvalidInput, LoadError
-from stylegan_core.losses.perceptual import LPIPS
+from stylegan_core.losses.perceptual import LPIPS, SCALE, SHIFT
 from stylegan_core.networks.features import FeatureTrunk, alexnet, enlarge_to, imagenet_normalize, vgg16, vgg19
 from tests.rule import fill_all
 
@@ -50,7 +50,8 @@ def test_full_vgg(golden) -> None:
     trunk = {k.removeprefix("vgg16."): v for k, v in fill_all(files.json("manifest.json")).items()}
     loss = LPIPS.vgg(trunk, load(files.file("lpips_vgg_v0.1.pth")))
     check_golden(loss, files)
-    features = loss.trunk((files.tensor("a") - loss.shift) / loss.scale)
+    shift, scale = (torch.tensor(values).view(1, 3, 1, 1) for values in (SHIFT, SCALE))
+    features = loss.trunk((files.tensor("a") - shift) / scale)
     stats = torch.stack([torch.stack([f.mean(), f.std(), f.min(), f.max(), f.abs().mean()]) for f in features])
     torch.testing.assert_close(stats, files.tensor("feat_stats"), rtol=1e-3, atol=1e-4)
 

@@ -7,6 +7,7 @@ import hashlib
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 
 import stylegan_core as sg
 from stylegan_core.errors import InvalidInput, LatentMismatch, LoadError
@@ -106,6 +107,31 @@ def test_safetensors_round_trip(tiny: DualStyleGAN, golden, tmp_path) -> None:
     assert again.config == tiny.config
     z, style = Latents(golden("dsg_tiny64").tensor("in.z"), "z"), Latents(golden("dsg_tiny64").tensor("in.exstyle_zplus"), "z+")
     assert torch.equal(again.synthesis(z, style), tiny.synthesis(z, style))
+
+
+def test_bare_official_names_in_safetensors(golden, tmp_path) -> None:
+    state = torch.load(golden("dsg_tiny64").file("generator.pt"), weights_only=True)["g_ema"]
+    save_file({key: t.contiguous() for key, t in state.items()}, str(tmp_path / "official.safetensors"))
+    dual, known = sg.load(tmp_path / "official.safetensors"), sg.load(golden("dsg_tiny64").file("generator.pt"))
+    assert dual.config == known.config
+    assert all(torch.equal(a, b) for a, b in zip(dual.state_dict().values(), known.state_dict().values(), strict=True))
+
+
+def test_any_base_is_saved_and_loaded(tmp_path) -> None:
+    dual = DualStyleGAN.over(mobile()).eval()
+    again = sg.load(sg.save(dual, tmp_path / "dual.safetensors", {"notes": {"made_by": "a test"}}))
+    face, style = Latents(torch.randn(1, 16), "z", dual.base), Latents(torch.randn(1, 14, 16), "z+", dual.base)
+    assert again.config == dual.config and again.base.kind == "mobilestylegan"
+    assert torch.equal(again.synthesis(face, style), dual.synthesis(face, style))
+    facts = sg.inspect(tmp_path / "dual.safetensors")
+    assert (facts.kind, facts.resolution, facts.num_ws) == ("dualstylegan", 128, 14)
+
+
+def test_a_bank_of_another_model_is_refused(tiny: DualStyleGAN) -> None:
+    stranger = sg.ModelSignature("stylegan2", 64, 10, 32, "0123456789abcdef")
+    bank = sg.StyleBank.of(Latents(torch.randn(1, 10, 32), "z+", stranger), ["a"])
+    with pytest.raises(LatentMismatch, match="belong to stylegan2 64 px"):
+        tiny.synthesis(Latents(torch.randn(1, 32), "z"), bank.pick(0))
 
 
 def mobile() -> MobileStyleGAN:

@@ -112,7 +112,8 @@ def test_wrong_pairing_is_refused_and_a_child_accepted(golden) -> None:
 
 
 @settings(max_examples=8, deadline=None)
-@given(styles=st.integers(1, 5), depth=st.integers(1, 4), width=st.integers(2, 9), channels=st.integers(2, 9), batch=st.integers(1, 3))
+@given(styles=st.integers(1, 5), depth=st.integers(1, 4), width=st.integers(2, 9), channels=st.integers(2, 9),
+       batch=st.integers(1, 3))
 def test_heads_beside_one_by_one(styles: int, depth: int, width: int, channels: int, batch: int) -> None:
     heads = Heads(HeadGroup(0, styles, width, depth), channels)
     x = torch.randn(batch, channels, 2**depth, 2**depth)
@@ -163,8 +164,10 @@ def test_restyle_file_keeps_its_generator(tmp_path, golden) -> None:
         for j in range(4):
             state[f"encoder.styles.{k}.convs.{2 * j}.weight"] = torch.randn(12, 12 if j else 16, 3, 3) * 0.1
             state[f"encoder.styles.{k}.convs.{2 * j}.bias"] = torch.zeros(12)
-        state[f"encoder.styles.{k}.linear.weight"], state[f"encoder.styles.{k}.linear.bias"] = torch.randn(12, 12), torch.zeros(12)
-    torch.save({**tree, "state_dict": state, "opts": {"encoder_type": "BackboneEncoder", "input_nc": 6}}, tmp_path / "restyle.pt")
+        state[f"encoder.styles.{k}.linear.weight"] = torch.randn(12, 12)
+        state[f"encoder.styles.{k}.linear.bias"] = torch.zeros(12)
+    opts = {"encoder_type": "BackboneEncoder", "input_nc": 6}
+    torch.save({**tree, "state_dict": state, "opts": opts}, tmp_path / "restyle.pt")
     encoder = sg.load(tmp_path / "restyle.pt")
     x = picture(golden("psp_wplus_tiny").file("input.png"))
     codes = encoder.encode(x, passes=2)

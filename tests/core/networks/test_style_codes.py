@@ -47,8 +47,8 @@ def test_other_npy_files_are_refused(value, tmp_path) -> None:
 @pytest.mark.parametrize("damage", ["cut", "header", "shape", "empty"])
 def test_damaged_npy_files_are_refused(damage: str, golden, tmp_path) -> None:
     data = golden("codes_npy").file("exstyle_code.npy").read_bytes()
-    data = {"cut": data[:-40], "header": data[:10] + b"(" * 60 + data[70:], "shape": data.replace(b"'shape': ()", b"'shape': 7 "),
-            "empty": data[:9]}[damage]
+    data = {"cut": data[:-40], "header": data[:10] + b"(" * 60 + data[70:],
+            "shape": data.replace(b"'shape': ()", b"'shape': 7 "), "empty": data[:9]}[damage]
     (tmp_path / "codes.npy").write_bytes(data)
     with pytest.raises(LoadError):
         sg.load(tmp_path / "codes.npy")

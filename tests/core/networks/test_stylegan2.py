@@ -177,6 +177,18 @@ def test_equal_rows_give_equal_pictures_and_take_the_one_style_form():
         torch.testing.assert_close(model.synthesis(ws), model.synthesis(one).expand(3, -1, -1, -1), atol=1e-5, rtol=1e-5)
 
 
+def test_without_autograd_a_batch_is_drawn_row_by_row_with_the_same_noise():
+    model = tiny_stylegan2()
+    ws = random_ws(model, 3)
+    explicit = [torch.randn(b, 1, *size) for b, size in zip((1, 3) * 9, model.synthesis.noise_shapes(), strict=False)]
+    for given in ({}, {"noise_mode": "random"}, {"noise": explicit}):
+        def draw(given=given):
+            return model.synthesis(ws, generator=torch.Generator().manual_seed(3), **given)
+        with torch.no_grad():
+            rows = draw()
+        torch.testing.assert_close(rows, draw(), atol=2e-5, rtol=1e-4)
+
+
 def test_hook_sees_every_convolution_and_may_replace_features():
     model, seen = tiny_stylegan2(), []
 

@@ -12,7 +12,7 @@ from stylegan_core.latents import Latents
 from stylegan_core.losses.contextual import ContextualLoss
 from stylegan_core.networks.dualstylegan import DualStyleGAN
 from stylegan_core.networks.features import FeatureTrunk, imagenet_normalize, vgg19
-from stylegan_core.stylization import Refiner, RefineOptions, refine_style
+from stylegan_core.stylization import RefineOptions, Refiner, refine_style
 from tests.core.inversion.test_goldens import lpips_by_rule
 from tests.core.networks.test_dualstylegan import mobile, stylegan2
 from tests.core.stylization.test_destylize import picture
@@ -33,7 +33,8 @@ def test_published_steps(golden) -> None:
     for i, expected in enumerate(case.array("table")):
         seen = work.step()
         row, norms = work.history[-1], [float(x.grad.norm()) for x in (work.colors, work.structures, *work.maps)]
-        assert [row["perceptual"], row["contextual"], row["noise"], row["total"]] == pytest.approx(expected[:4].tolist(), rel=1e-5)
+        losses = [row[name] for name in ("perceptual", "contextual", "noise", "total")]
+        assert losses == pytest.approx(expected[:4].tolist(), rel=1e-5)
         assert norms == pytest.approx(expected[4:].tolist(), rel=1e-4), i
         assert np.abs(work.codes().detach().numpy() - case.array("latent_after")[i]).max() < 1e-6
         if i == 0:
@@ -46,8 +47,8 @@ def test_published_steps(golden) -> None:
 def check_taps(vgg: dict[str, torch.Tensor], image: torch.Tensor, expected: np.ndarray) -> None:
     widths = [vgg[f"features.{i}.weight"].shape[0] for i in (0, 5, 10, 19, 28)]
     for tap, row in zip(FeatureTrunk(vgg19(widths)).load(vgg).double()(imagenet_normalize(image)), expected, strict=True):
-        mean, low, high, size = tap.mean(), tap.amin(), tap.amax(), tap.abs().mean()
-        assert [float(x.detach()) for x in (mean, low, high, size)] == pytest.approx(row[[0, 2, 3, 4]].tolist(), rel=1e-5, abs=1e-7)
+        found = [float(x.detach()) for x in (tap.mean(), tap.amin(), tap.amax(), tap.abs().mean())]
+        assert found == pytest.approx(row[[0, 2, 3, 4]].tolist(), rel=1e-5, abs=1e-7)
 
 
 @pytest.mark.parametrize("make", [mobile, stylegan2])
