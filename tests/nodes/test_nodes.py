@@ -112,7 +112,7 @@ def test_faces_out_and_back(engine):
 
 def test_inversion_renders_what_it_returns(engine):
     result = engine.succeed(inverted("inverted/a", keep=node("AtelierSaveLatents", latents=["invert", 0], name="inverted")))
-    assert result["ticks"] >= 3 and result["previews"] >= 1
+    assert result["ticks"] >= 2 and result["previews"] >= 1  # hosts drop ticks that come too fast, never the first and last
     model = sg.load(engine.base / "models/stylegan/tiny_base.safetensors")
     found = sg.Latents.load(engine.files("stylegan_latents/inverted_*")[-1])
     assert np.abs(pixels(engine, "inverted/*.png") - expected(found, model)).max() <= 1.01

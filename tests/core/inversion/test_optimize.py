@@ -306,6 +306,6 @@ def test_jittered_lpips_sees_every_phase_of_the_same_pair() -> None:
 def test_embedded_losses_join_in(model, faces) -> None:
     options = replace(FAST, steps=2, identity=0.1)
     found = sg.invert(model, faces[:1], options=options)
-    assert set(found.losses) == {"lpips", "identity", "l2", "total"}
+    assert set(found.losses) == {"lpips", "identity", "l2", "deviation", "total"}
     expected = found.losses["lpips"] + 0.1 * found.losses["identity"] + options.l2 * found.losses["l2"]
     assert torch.allclose(found.losses["total"], expected)
