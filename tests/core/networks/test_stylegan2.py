@@ -75,7 +75,7 @@ def rule_weights(golden_):
             yield t["key"], torch.tensor(t["value"]).reshape(t["shape"])
 
 
-@pytest.mark.full
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["full_ros2_ffhq1024", "full_ada_sg2_1024"])
 def test_full_size_goldens(golden, name, tmp_path):
     g = golden(name)
