@@ -12,6 +12,11 @@ from .schema import advanced, schema
 from .types import Latent, StyleGAN
 
 CHUNK = 8
+MOTIONS = (
+    ("translate_x", 1.0, 0.01, "StyleGAN3 only: move the picture sideways, in picture widths."),
+    ("translate_y", 1.0, 0.01, "StyleGAN3 only: move the picture up or down, in picture heights."),
+    ("rotate", 180.0, 1.0, "StyleGAN3 only: turn the picture, in degrees."),
+)
 
 
 class GenerateImage(io.ComfyNode):
@@ -31,14 +36,19 @@ class GenerateImage(io.ComfyNode):
                                       tooltip="Number of the random detail; used by noise random only.")),
                 advanced(io.Int.Input("at_once", default=CHUNK, min=1, max=256,
                                       tooltip="Pictures rendered together; halves by itself when memory runs out.")),
+                *(advanced(io.Float.Input(name, default=0.0, min=-top, max=top, step=step, tooltip=tooltip))
+                  for name, top, step, tooltip in MOTIONS),
             ],
             outputs=[io.Image.Output("image", tooltip="The pictures, one a latent.")])
 
     @classmethod
     def execute(cls, model: Resident, latents: sg.Latents, noise: str, noise_variant: int = 0,
-                at_once: int = CHUNK) -> io.NodeOutput:
+                at_once: int = CHUNK, translate_x: float = 0.0, translate_y: float = 0.0, rotate: float = 0.0) -> io.NodeOutput:
         on_device(model, batch=min(at_once, len(latents)))
-        images = sg.render(model.core, latents, noise_mode=noise, seed=noise_variant, chunk=at_once, on_step=progress())
+        moved = any((translate_x, translate_y, rotate))
+        transform = sg.input_transform((translate_x, translate_y), rotate / 360) if moved else None
+        images = sg.render(model.core, latents, noise_mode=noise, seed=noise_variant, transform=transform, chunk=at_once,
+                           on_step=progress())
         return io.NodeOutput(to_image(images))
 
 

@@ -40,6 +40,7 @@ from .latents import (
 from .networks.dualstylegan import DualStyleGAN
 from .networks.style_bank import StyleBank
 from .networks.style_weights import format_weights, parse_weights
+from .networks.stylegan3 import input_transform
 from .parsing import parse_curve, parse_indices
 from .pipeline import Toonified, ToonOptions, toonify
 from .rendering import render
@@ -59,12 +60,12 @@ from .stylization import (
 
 __all__ = [
     "PRESETS", "AtelierError", "BlendMismatch", "Blender", "DestylizeOptions", "Destylized", "Destylizer",
-    "DualStyleGAN", "FaceNotFound", "InvalidInput", "InversionOptions", "InversionResult", "Inverter",
-    "LatentMismatch", "Latents", "LoadError", "ModelSignature", "RefineOptions", "Refined", "StyleBank",
-    "ToonOptions", "Toonified", "UnsafeCheckpoint", "UnsupportedCheckpoint", "align_face", "blend", "blend_grid",
-    "blend_many", "blend_styles", "builtin", "class_label", "contact_sheet", "describe", "destylize",
-    "detect_faces", "example_portrait", "format_weights", "inspect", "interpolate", "invert", "join_styles", "lerp",
-    "load", "mix", "mix_latents", "outline_faces", "parse_curve", "parse_indices", "parse_weights", "paste_face",
-    "read_image", "refine_style", "render", "return_faces", "rows_between", "sample_z", "save", "slerp",
-    "style_grid", "take_faces", "toonify", "transfer_style", "write_image",
+    "DualStyleGAN", "FaceNotFound", "InvalidInput", "InversionOptions", "InversionResult", "Inverter", "LatentMismatch",
+    "Latents", "LoadError", "ModelSignature", "RefineOptions", "Refined", "StyleBank", "ToonOptions", "Toonified",
+    "UnsafeCheckpoint", "UnsupportedCheckpoint", "align_face", "blend", "blend_grid", "blend_many", "blend_styles",
+    "builtin", "class_label", "contact_sheet", "describe", "destylize", "detect_faces", "example_portrait",
+    "format_weights", "input_transform", "inspect", "interpolate", "invert", "join_styles", "lerp", "load", "mix",
+    "mix_latents", "outline_faces", "parse_curve", "parse_indices", "parse_weights", "paste_face", "read_image",
+    "refine_style", "render", "return_faces", "rows_between", "sample_z", "save", "slerp", "style_grid", "take_faces",
+    "toonify", "transfer_style", "write_image",
 ]

@@ -20,8 +20,9 @@ def sample(model: str = "base", seed: int = 1, count: int = 2, **more: Any) -> d
     return node("AtelierSampleLatents", model=[model, 0], seed=seed, batch_size=count, **inputs)
 
 
-def generate(model: list, latents: list, noise: str = "const", at_once: int = 8) -> dict[str, Any]:
-    return node("AtelierGenerateImage", model=model, latents=latents, noise=noise, noise_variant=0, at_once=at_once)
+def generate(model: list, latents: list, noise: str = "const", at_once: int = 8, rotate: float = 0.0) -> dict[str, Any]:
+    return node("AtelierGenerateImage", model=model, latents=latents, noise=noise, noise_variant=0, at_once=at_once,
+                translate_x=0.0, translate_y=0.0, rotate=rotate)
 
 
 def swap(at: str = "8", coarse: str = "other", mode: str = "swap", base: str = "base", other: str = "toon") -> dict[str, Any]:

@@ -104,6 +104,12 @@ def test_latents_of_another_model(engine):
     assert "mapping" in text
 
 
+def test_turning_what_can_not_turn(engine):
+    text = engine.fail(sampled("bad/turned", image=generate(["base", 0], ["latents", 0], rotate=90.0)))
+    assert_sentence(text)
+    assert "StyleGAN3" in text
+
+
 def test_blending_strangers(engine):
     prompt = sampled("bad/strangers", toon=load("tiny_large.safetensors"), blend=swap("8", mode="smooth"),
                      image=generate(["blend", 0], ["latents", 0]))

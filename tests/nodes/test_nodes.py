@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 from prompts import aligned, generate, inverted, load, node, sample, sampled, save, swap
@@ -116,3 +119,19 @@ def test_inversion_renders_what_it_returns(engine):
     model = sg.load(engine.base / "models/stylegan/tiny_base.safetensors")
     found = sg.Latents.load(engine.files("stylegan_latents/inverted_*")[-1])
     assert np.abs(pixels(engine, "inverted/*.png") - expected(found, model)).max() <= 1.01
+
+
+def test_stylegan3_turns(engine):
+    golden = Path(__file__).resolve().parents[1] / "goldens" / "sg3_t_tiny"
+    file = next(golden.glob("*.pkl"))
+    shutil.copy(file, engine.base / "models/stylegan" / file.name)
+    for name, turn in (("straight", 0.0), ("turned", 90.0)):
+        engine.succeed(sampled(f"sg3/{name}", base=load(file.name), latents=sample(count=1),
+                               image=generate(["base", 0], ["latents", 0], rotate=turn)))
+    model = sg.load(file)
+    found = model.mapping(sg.sample_z([1], model.z_dim), truncation_psi=0.7)
+    for name, turn in (("straight", 0.0), ("turned", 0.25)):
+        image = model.synthesis(found, transform=sg.input_transform(rotate=turn)).clamp(-1, 1)
+        wanted = ((image + 1) * 127.5).permute(0, 2, 3, 1).numpy()
+        assert np.abs(pixels(engine, f"sg3/{name}_*.png") - wanted).max() <= 1.01
+    assert np.abs(pixels(engine, "sg3/turned_*.png").astype(float) - pixels(engine, "sg3/straight_*.png")).mean() > 1

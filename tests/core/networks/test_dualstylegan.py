@@ -262,7 +262,7 @@ def test_weights_are_refused(given) -> None:
         parse_weights(given, 18)
 
 
-@pytest.mark.full
+@pytest.mark.slow
 def test_full_size_by_rule(golden) -> None:
     case = golden("dsg_1024_rule")
     manifest = case.json("manifest.json")

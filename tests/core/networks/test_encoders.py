@@ -189,7 +189,7 @@ def test_portraits_of_any_size() -> None:
         prepare_portraits(torch.zeros(3, 256, 256))
 
 
-@pytest.mark.full
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["psp_full_rule", "e4e_full_rule"])
 def test_full_size_by_rule(name: str, golden) -> None:
     case = golden(name)

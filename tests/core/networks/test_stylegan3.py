@@ -201,7 +201,7 @@ def full_image(name):
     return torch.from_numpy(np.frombuffer(out.stdout, np.float32).reshape(1, 3, 1024, 1024).copy())
 
 
-@pytest.mark.full
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FULL)
 def test_full_size_image_in_four_gigabytes(name, golden):
     assert_image(golden(name), "psi1", full_image(name), 2e-5)
