@@ -22,10 +22,9 @@ demo: setup
 	$(V)/python tools/run_workflow.py example_workflows/toonify_portrait.json --output output
 
 test: setup
-	$(V)/python -m pytest -m "not full"
-
-test-full: setup
 	$(V)/python -m pytest
+
+test-full: test
 
 lint: setup
 	$(V)/ruff check .
