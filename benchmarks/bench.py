@@ -1,6 +1,7 @@
-"""The speed table. `python -m benchmarks.bench [--threads 1] [--quick]`: StyleGAN2 config-f, float32, CPU.
+"""The speed tables of StyleGAN2 config-f and StyleGAN3: `python -m benchmarks.bench [--threads 1] [--quick] [--full]`.
 
-Every case beside its plain twin, with the time that the convolutions alone would take as matrix products.
+Float32 on the CPU. Every case beside its plain twin, and StyleGAN2 with the time that the convolutions alone would take as
+matrix products.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Any
 
 import torch
 
-from . import measure
+from . import inversion, measure
 
 CASES = [(256, 1), (256, 8), (1024, 1), (1024, 8)]
+ALIAS_FREE = [(256, False), (256, True), (1024, False), (1024, True)]
+"""Pixels, radial."""
 
 
 def alone(function: Callable[..., dict[str, float]], *arguments: Any) -> dict[str, float]:
@@ -25,10 +28,18 @@ def alone(function: Callable[..., dict[str, float]], *arguments: Any) -> dict[st
         return pool.submit(function, *arguments).result()
 
 
+def inverted(threads: int, steps: int) -> str:
+    """The line about inversion by optimization: 256 px, four images."""
+    ours, twin = (alone(inversion.steps_per_second, threads, 256, 4, textbook, steps) for textbook in (False, True))
+    return (f"Inversion, 256 px, 4 images, w+, LPIPS + L2: {ours['rate']:.3f} steps/s, {ours['peak']:.0f} MB; the textbook's "
+            f"loop {twin['rate']:.3f} steps/s, {twin['peak']:.0f} MB: {ours['rate'] / twin['rate']:.2f}x")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1, help="threads of one picture (default 1)")
     parser.add_argument("--quick", action="store_true", help="256 px only, one repeat, no twin for batches")
+    parser.add_argument("--full", action="store_true", help="the plain StyleGAN3 at 1024 px too: minutes, and 11 GB of memory")
     options = parser.parse_args()
     print(f"torch {torch.__version__}, {platform.processor() or platform.machine()}, {options.threads} thread(s), float32\n")
     print("| px | batch | ms/image | plain twin | faster | x matrix product | GFLOP/s | peak MB |")
@@ -41,10 +52,27 @@ def main() -> None:
         told = ("-", "-") if twin is None else (f"{twin['seconds'] * 1e3:.0f}", f"{twin['seconds'] / ours['seconds']:.1f}x")
         print(f"| {resolution} | {batch} | {ours['seconds'] * 1e3:.0f} | {told[0]} | {told[1]} | {ours['ratio']:.2f} "
               f"| {ours['rate'] / 1e9:.0f} | {ours['peak']:.0f} |", flush=True)
+    print(f"\n{inverted(options.threads, 1 if options.quick else 3)}", flush=True)
+    alias_free(options)
     found = alone(measure.files_and_blends, options.threads)
     print(f"\n1024 px model: load {found['load'] * 1e3:.0f} ms, inspect {found['inspect'] * 1e3:.1f} ms, "
           f"hard swap {found['swap'] * 1e3:.1f} ms with {found['swap_mb']:.1f} MB of new weights, "
           f"smooth blend {found['smooth'] * 1e3:.0f} ms, slider step above 64 px {found['slider'] * 1e3:.0f} ms")
+
+
+def alias_free(options: argparse.Namespace) -> None:
+    """StyleGAN3's table: the twin inserts zeros and convolves group by group."""
+    print("\n| network | px | s/image | plain twin | faster | peak MB | of the plain twin |")
+    print("|---|---|---|---|---|---|---|")
+    for resolution, radial in ALIAS_FREE[:2] if options.quick else ALIAS_FREE:
+        case = (options.threads, resolution, radial)
+        ours = alone(measure.alias_free, *case, False)
+        told = ["not run"] * 3
+        if resolution < 1024 or options.full:
+            twin = alone(measure.alias_free, *case, True)
+            told = [f"{twin['seconds']:.1f}", f"{twin['seconds'] / ours['seconds']:.1f}x", f"{twin['peak']:.0f}"]
+        print(f"| StyleGAN3-{'R' if radial else 'T'} | {resolution} | {ours['seconds']:.1f} | {told[0]} | {told[1]} "
+              f"| {ours['peak']:.0f} | {told[2]} |", flush=True)
 
 
 if __name__ == "__main__":

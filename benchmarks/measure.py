@@ -10,8 +10,10 @@ from pathlib import Path
 
 import torch
 
+from stylegan_core.networks import stylegan3
 from stylegan_core.networks.mapping import MappingConfig
 from stylegan_core.networks.stylegan2 import StyleGAN2, StyleGAN2Config
+from stylegan_core.networks.stylegan3 import StyleGAN3, StyleGAN3Config
 
 WIDTHS = (512, 512, 512, 512, 512, 256, 128, 64, 32)  # StyleGAN2 config-f
 
@@ -79,6 +81,29 @@ def synthesis(threads: int, resolution: int, batch: int, plain: bool, repeats: i
     seconds = best(lambda: draw(ws), repeats) / batch
     rate = max(rate, gemm_rate())
     return {"seconds": seconds, "peak": peak_mb() - idle, "ratio": seconds / (conv_flops(model.config) / rate), "rate": rate}
+
+
+def alias_free_config(resolution: int, radial: bool) -> StyleGAN3Config:
+    """StyleGAN3-T or -R as published: widths fall with the cutoff, R has twice as many (2106.12423, appendix G)."""
+    mapping = MappingConfig(num_ws=16, num_layers=2)
+    plain = StyleGAN3Config(mapping, resolution, (1,) * 14 + (3,), 1 if radial else 3, radial)
+    base, most = (16384 if resolution <= 256 else 32768) * (2 if radial else 1), 1024 if radial else 512
+    widths = [round(min(base / 2 / plan.cutoff[1], most)) for plan in plain.plan()[:-1]]
+    return StyleGAN3Config(mapping, resolution, (*widths, 3), 1 if radial else 3, radial)
+
+
+@torch.inference_mode()
+def alias_free(threads: int, resolution: int, radial: bool, plain: bool) -> dict[str, float]:
+    """Time of one StyleGAN3 picture and peak memory above the loaded model's."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    model = StyleGAN3(alias_free_config(resolution, radial)).eval().requires_grad_(False)
+    if plain:
+        from tests.core.ops.plain import grouped_filtered_lrelu
+
+        stylegan3.filtered_lrelu = grouped_filtered_lrelu  # in this process only
+    ws, idle = torch.randn(1, model.num_ws, model.w_dim), peak_mb()
+    return {"seconds": best(lambda: model.synthesis(ws), 1), "peak": peak_mb() - idle, "process": peak_mb()}
 
 
 @torch.inference_mode()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import face, image, invert, latent, model
+from . import direction, encode, face, image, invert, latent, model, report, style, stylize, tune, video
 
-NODES: tuple[type[io.ComfyNode], ...] = (*model.NODES, *latent.NODES, *image.NODES, *face.NODES, *invert.NODES)
+NODES: tuple[type[io.ComfyNode], ...] = (
+    *model.NODES, *latent.NODES, *image.NODES, *face.NODES, *invert.NODES, *encode.NODES, *report.NODES,
+    *tune.NODES, *direction.NODES, *video.NODES, *style.NODES, *stylize.NODES)
 
 
 class AtelierExtension(ComfyExtension):

@@ -67,15 +67,44 @@ class PasteFacesBack(io.ComfyNode):
                 io.Float.Input("color_match", default=0.0, min=0.0, max=1.0, step=0.05,
                                tooltip="How far the pasted face takes the photograph's colors: 0 keeps its own, 1 "
                                        "matches fully."),
+                io.Mask.Input("crop_mask", optional=True,
+                              tooltip="What of the crops is pasted, white: from Head Mask, so that hats and backgrounds of the "
+                                      "photograph survive. An oval otherwise."),
             ],
             outputs=[io.Image.Output("pasted", tooltip="The photographs with the faces in them."),
                      io.Mask.Output("mask", tooltip="Where something was pasted: 1 inside, soft at the edge.")])
 
     @classmethod
-    def execute(cls, image: torch.Tensor, crops: torch.Tensor, faces: list, feather: float,
-                color_match: float) -> io.NodeOutput:
-        pasted, mask = sg.return_faces(to_core(image), to_core(crops), faces, feather=feather, color_match=color_match)
+    def execute(cls, image: torch.Tensor, crops: torch.Tensor, faces: list, feather: float, color_match: float,
+                crop_mask: torch.Tensor | None = None) -> io.NodeOutput:
+        masks = None if crop_mask is None else crop_mask[:, None]
+        pasted, mask = sg.return_faces(to_core(image), to_core(crops), faces, feather, color_match, masks)
         return io.NodeOutput(with_alpha_of(to_image(pasted), image), to_mask(mask))
 
 
-NODES = (AlignFaces, PasteFacesBack)
+class HeadMask(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "Head Mask", "face",
+            description="Finds face and hair in aligned crops, so that Paste Faces Back leaves hats, hands and backgrounds of "
+                        "the photograph alone.",
+            search_aliases=["face segmentation", "hair mask", "keep background"],
+            inputs=[
+                io.Image.Input("image", tooltip="Aligned photographs, as Align Faces gives them."),
+                io.Image.Input("reconstruction", optional=True,
+                               tooltip="What an inversion or encoder made of them: where the two disagree, there is no head, "
+                                       "and the photograph is kept."),
+                io.Float.Input("grow", default=0.0, min=-0.5, max=1.0, step=0.02,
+                               tooltip="Makes the area in which a head may be larger, for big hair, or smaller."),
+            ],
+            outputs=[io.Mask.Output("mask", tooltip="White on face and hair, soft at the edge: for crop_mask of Paste Faces "
+                                                    "Back.")])
+
+    @classmethod
+    def execute(cls, image: torch.Tensor, grow: float, reconstruction: torch.Tensor | None = None) -> io.NodeOutput:
+        other = None if reconstruction is None else to_core(reconstruction)
+        return io.NodeOutput(to_mask(sg.head_mask(to_core(image), other, grow=grow)))
+
+
+NODES = (AlignFaces, PasteFacesBack, HeadMask)

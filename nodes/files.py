@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import folder_paths
 
-from ..stylegan_core.assets import asset_path
+from ..stylegan_core.assets import FOLDER, asset_path
 from ..stylegan_core.errors import InvalidInput
 
 MODELS = "stylegan"
 LATENTS = "stylegan_latents"
-EXTENSIONS = {MODELS: {".safetensors", ".sft", ".pkl", ".pt", ".pth", ".ckpt", ".bin", ".xml"},
-              LATENTS: {".safetensors"}}
+DELTAS = "stylegan_deltas"
+DIRECTIONS = "stylegan_directions"
+EXTENSIONS = {MODELS: {".safetensors", ".sft", ".pkl", ".pt", ".pth", ".model", ".ckpt", ".bin", ".xml", ".npy"},
+              LATENTS: {".safetensors"}, DELTAS: {".safetensors"},
+              DIRECTIONS: {".safetensors", ".npy", ".pt", ".pth", ".pkl"}}
 BUILTINS = ("base", "toon")
 BUILTIN_MARK = " (built-in)"
+NAMED_DIRECTIONS = "faces" + BUILTIN_MARK
 NO_FILE = "no file yet"
 
 
@@ -27,14 +32,30 @@ def register_folders() -> None:
         folder_paths.folder_names_and_paths[key][1].update(extensions)
 
 
-def model_names() -> list[str]:
-    """The built-in models, then the files of models/stylegan and output/stylegan."""
-    return [name + BUILTIN_MARK for name in BUILTINS] + folder_paths.get_filename_list(MODELS)
+def model_names(builtins: Sequence[str] = BUILTINS) -> list[str]:
+    """Those of the built-in models that are here, then the files of models/stylegan and output/stylegan; never empty."""
+    here = [name + BUILTIN_MARK for name in builtins if (FOLDER / f"{name}.safetensors").is_file()]
+    return here + folder_paths.get_filename_list(MODELS) or [NO_FILE]
+
+
+def model_folders() -> list[str]:
+    """models/stylegan and the folders beside it, where loss networks are looked for."""
+    return folder_paths.get_folder_paths(MODELS)
 
 
 def latent_names() -> list[str]:
     """The files of models/stylegan_latents and output/stylegan_latents."""
     return folder_paths.get_filename_list(LATENTS) or [NO_FILE]
+
+
+def delta_names() -> list[str]:
+    """The files of models/stylegan_deltas and output/stylegan_deltas."""
+    return folder_paths.get_filename_list(DELTAS) or [NO_FILE]
+
+
+def direction_names() -> list[str]:
+    """The built-in named directions, then the files of models/stylegan_directions and output/stylegan_directions."""
+    return [NAMED_DIRECTIONS] + folder_paths.get_filename_list(DIRECTIONS)
 
 
 def model_path(name: str) -> str:
@@ -47,6 +68,16 @@ def model_path(name: str) -> str:
 def latent_path(name: str) -> str:
     """Path of a name from latent_names. Raises InvalidInput."""
     return _listed(LATENTS, name)
+
+
+def delta_path(name: str) -> str:
+    """Path of a name from delta_names. Raises InvalidInput."""
+    return _listed(DELTAS, name)
+
+
+def direction_path(name: str) -> str:
+    """Path of a name from direction_names. Raises InvalidInput."""
+    return str(asset_path("directions")) if name == NAMED_DIRECTIONS else _listed(DIRECTIONS, name)
 
 
 def _listed(key: str, name: str) -> str:
@@ -63,9 +94,14 @@ def fingerprint(path: str) -> tuple[str, int, int]:
     return path, stat.st_mtime_ns, stat.st_size
 
 
+def output_folder(key: str) -> Path:
+    """output/<key>, which may not exist yet."""
+    return Path(folder_paths.get_output_directory(), key).resolve()
+
+
 def new_output(key: str, name: str) -> Path:
     """A file that does not exist yet, output/<key>/<name>_00001.safetensors or the next number. Raises InvalidInput."""
-    root = Path(folder_paths.get_output_directory(), key).resolve()
+    root = output_folder(key)
     target = (root / name.strip().removesuffix(".safetensors")).resolve()
     if root not in target.parents or not target.name:
         raise InvalidInput(f'The name "{name}" leads outside output/{key}; use a plain one such as "my_face".')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import comfy.model_management as mm
@@ -11,6 +12,11 @@ from PIL import Image
 from torch import Tensor
 
 from ..stylegan_core.errors import InvalidInput
+
+try:
+    from comfy_execution.graph_utils import ExecutionBlocker
+except ImportError:  # a host without it passes None on
+    ExecutionBlocker = None
 
 PREVIEW_COLUMNS = 4
 
@@ -24,6 +30,20 @@ def to_core(image: Tensor) -> Tensor:
         raise InvalidInput(f"An image batch came empty, with shape {tuple(image.shape)}; give at least one picture.")
     rgb = image[..., :3].movedim(-1, 1).float()
     return rgb.expand(-1, 3, -1, -1) * 2 - 1
+
+
+class CoreFrames(Sequence[Tensor]):
+    """The pictures of an IMAGE as to_core gives them, converted one at a time: a long video is not held twice."""
+
+    def __init__(self, image: Tensor) -> None:
+        to_core(image[:1])
+        self.image = image
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def __getitem__(self, t: int) -> Tensor:  # type: ignore[override]
+        return to_core(self.image[t : t + 1])[0]
 
 
 def to_image(x: Tensor) -> Tensor:
@@ -57,3 +77,8 @@ def preview_images(image: Tensor, node: type) -> Any:
 def preview_text(text: str) -> Any:
     """Text as the node's own preview; None where the host has no previews."""
     return ui.PreviewText(text) if hasattr(ui, "PreviewText") else None
+
+
+def blocked(why: str) -> Any:
+    """In place of an output that can't be made: what is linked to it stops and says why."""
+    return None if ExecutionBlocker is None else ExecutionBlocker(why)

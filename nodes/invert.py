@@ -8,11 +8,12 @@ import torch
 from comfy_api.latest import io
 
 from .. import stylegan_core as sg
+from . import files
 from .images import preview_images, to_core, to_image
-from .progress import progress
+from .progress import progress, rescued, tell
 from .residency import Resident, on_device
 from .schema import MAX_SEED, advanced, schema
-from .types import InversionOptions, Latent, StyleGAN
+from .types import History, InversionOptions, Latent, StyleGAN
 
 GRADIENT_FACTOR = 6
 """Activations kept for the backward pass, against those of a plain rendering; a copy of the weights is in it too."""
@@ -25,7 +26,7 @@ class InvertByOptimization(io.ComfyNode):
         return schema(
             "Invert by Optimization", "invert",
             description="Finds the latents whose picture is the given face, by optimizing them. The preview shows "
-                        "how far it is; Cancel works at every step.",
+                        "how far it is; what Cancel interrupts is kept in output/stylegan_latents.",
             search_aliases=["projector", "gan inversion", "photo to latent", "embed image"],
             inputs=[
                 StyleGAN.Input("model", tooltip="The generator to invert into: the base, not the toon."),
@@ -34,27 +35,66 @@ class InvertByOptimization(io.ComfyNode):
                 io.Combo.Input("space", options=["w+", "w", "z", "z+"], default="w+",
                                tooltip="w+: one code a layer, the closest likeness. w: one code, easier to edit. z, "
                                        "z+: before the mapping."),
-                io.Combo.Input("quality", options=["draft", "standard", "high"], default="standard",
-                               tooltip="How long it tries. Inversion Options replaces it, when linked."),
+                io.Combo.Input("quality", options=["quick", "draft", "standard", "high"], default="standard",
+                               tooltip="How long it tries; quick is a polish for an encoder's latents. Inversion Options "
+                                       "replaces it, when linked."),
                 io.Int.Input("seed", default=0, min=0, max=MAX_SEED, control_after_generate=False,
                              tooltip="Seed of the optimization's noise; the same seed gives the same result."),
-                Latent.Input("start", optional=True, tooltip="Latents to begin from, one or as many as images; the "
-                                                             "average face otherwise."),
+                Latent.Input("start", optional=True, tooltip="Latents to begin from, one or as many as images: an "
+                                                             "encoder's, or those of an interrupted run. The average "
+                                                             "face otherwise."),
+                io.Mask.Input("region", optional=True, tooltip="What of the picture counts: white does, black does "
+                                                               "not. Cut out as the image is; everything otherwise."),
                 InversionOptions.Input("options", optional=True, tooltip="Every number of the optimization, from "
                                                                          "Inversion Options."),
             ],
             outputs=[Latent.Output("latents", tooltip="Latents of the faces, with their noise where that was "
                                                       "optimized."),
-                     io.Image.Output("reconstruction", tooltip="What the model renders from them.")])
+                     io.Image.Output("reconstruction", tooltip="What the model renders from them."),
+                     History.Output("history", tooltip="The losses of every step, for Reconstruction Report.")])
 
     @classmethod
     def execute(cls, model: Resident, image: torch.Tensor, space: str, quality: str, seed: int,
-                start: sg.Latents | None = None, options: sg.InversionOptions | None = None) -> io.NodeOutput:
-        device = on_device(model, batch=GRADIENT_FACTOR * len(image))
+                start: sg.Latents | None = None, region: torch.Tensor | None = None,
+                options: sg.InversionOptions | None = None) -> io.NodeOutput:
         chosen = dataclasses.replace(options or sg.PRESETS[quality], seed=seed)
-        found = sg.invert(model.core, to_core(image).to(device), space, options=chosen, start=start, on_step=progress())
+        device = on_device(model, batch=GRADIENT_FACTOR * min(len(image), chosen.chunk))
+        inverter = sg.Inverter(model.core, to_core(image).to(device), space, chosen, start, mask=region,
+                               folders=files.model_folders())
+        with rescued(lambda: keep(inverter)):
+            found = inverter.run(progress())
+        tell(found.notes)
         pictures = to_image(found.images)
-        return io.NodeOutput(found.latents, pictures, ui=preview_images(pictures, cls))
+        return io.NodeOutput(found.latents, pictures, found.history, ui=preview_images(pictures, cls))
+
+
+def keep(inverter: sg.Inverter) -> str | None:
+    """Save the best so far of an interrupted inversion; says how to go on."""
+    if inverter.steps_done == inverter.options.start_step:
+        return None
+    path = files.new_output(files.LATENTS, "interrupted")
+    inverter.latents().save(path)
+    return (f"The inversion stopped after {inverter.steps_done} of {inverter.options.steps} steps and its best latents are "
+            f"{path.name} in output/stylegan_latents; to go on, link Load Latents to start and set start_step to "
+            f"{inverter.steps_done} in Inversion Options.")
+
+
+def added_later() -> list[io.WidgetInput]:
+    """Widgets that the first release had not: optional and last, so that its workflows still run."""
+    alex = ("alex travels with the pack. vgg is smoother and slower; it needs vgg16*.pth (torchvision) and vgg.pth (LPIPS "
+            "heads) in models/stylegan.")
+    embedded = ("embedded travels with the pack. ir_se50 is the one encoders are trained with; it needs model_ir_se50.pth in "
+                "models/stylegan.")
+    return [
+        io.Float.Input("landmarks", default=STANDARD.landmarks, min=0.0, max=100.0, step=0.5, optional=True,
+                       tooltip="How much more the eyes, nose tip and mouth corners count than the rest of the picture; 0: "
+                               "alike."),
+        io.Combo.Input("lpips_network", options=["alex", "vgg"], default=STANDARD.lpips_network, optional=True, tooltip=alex),
+        io.Combo.Input("identity_network", options=["embedded", "ir_se50"], default=STANDARD.identity_network, optional=True,
+                       tooltip=embedded),
+        io.Int.Input("start_step", default=0, min=0, max=20000, optional=True,
+                     tooltip="Steps that an interrupted run has done; the schedule goes on there. Link its latents to start."),
+    ]
 
 
 class InversionOptionsNode(io.ComfyNode):
@@ -90,12 +130,13 @@ class InversionOptionsNode(io.ComfyNode):
                                                      "never.")),
                 advanced(count("loss_size", 16, 1024, "The losses compare pictures of at most so many pixels.")),
                 advanced(count("chunk", 1, 256, "Images in one pass; halves by itself when memory runs out.")),
+                *(advanced(later) for later in added_later()),
             ],
             outputs=[InversionOptions.Output("options", tooltip="For Invert by Optimization.")])
 
     @classmethod
-    def execute(cls, **numbers: float) -> io.NodeOutput:
-        return io.NodeOutput(sg.InversionOptions(**numbers))  # type: ignore[arg-type]
+    def execute(cls, **chosen: float | str) -> io.NodeOutput:
+        return io.NodeOutput(sg.InversionOptions(**chosen))  # type: ignore[arg-type]
 
 
 NODES = (InvertByOptimization, InversionOptionsNode)

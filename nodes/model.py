@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from .. import stylegan_core as sg
 from . import files
 from .images import preview_images, preview_text, to_image
+from .loading import load_with
 from .progress import progress
 from .residency import Resident, on_device
 from .schema import RESOLUTIONS, advanced, schema
@@ -29,21 +30,24 @@ class LoadStyleGAN(io.ComfyNode):
                 io.Combo.Input("file", options=names, default=names[0],
                                tooltip="A built-in model, or a file of ComfyUI/models/stylegan (.safetensors, .pkl, "
                                        ".pt). Press R after adding one."),
-                advanced(io.Combo.Input("weights", options=["ema", "raw"], default="ema",
+                advanced(io.Combo.Input("weights", options=["ema", "raw", "decoder"], default="ema",
                                         tooltip="ema: the averaged weights, which give the best pictures; raw: those "
-                                                "of the last training step, where a file has both.")),
+                                                "of the last training step, where a file has both; decoder: the "
+                                                "generator inside an encoder's or DualStyleGAN's file.")),
+                advanced(io.Int.Input("resolution", default=0, min=0, max=4096, optional=True,
+                                      tooltip="0: as the file tells. Its pixels, for rosinality's first StyleGAN, whose "
+                                              "files hold 1024 px whatever they were trained to.")),
             ],
             outputs=[StyleGAN.Output("model", tooltip="The generator."),
                      io.String.Output("facts", tooltip="Family, size, source and licence, as text.")])
 
     @classmethod
-    def fingerprint_inputs(cls, file: str, weights: str = "ema") -> tuple[str, int, int]:
+    def fingerprint_inputs(cls, file: str, weights: str = "ema", resolution: int = 0) -> tuple[str, int, int]:
         return files.fingerprint(files.model_path(file))
 
     @classmethod
-    def execute(cls, file: str, weights: str = "ema") -> io.NodeOutput:
-        path = files.model_path(file)
-        core = sg.load(path, which=weights)
+    def execute(cls, file: str, weights: str = "ema", resolution: int = 0) -> io.NodeOutput:
+        core = load_with("Load StyleGAN", file, weights, resolution)
         facts = sg.describe(core)
         return io.NodeOutput(Resident(core), facts, ui=preview_text(facts))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import comfy.model_management as mm
 import comfy.utils
@@ -30,3 +32,20 @@ def progress(total: int = 1) -> Callable[[int, int, Tensor | None], None]:
         bar.update_absolute(i, n, preview)
 
     return on_step
+
+
+def tell(notes: Iterable[str]) -> None:
+    """Sentences for the user, in ComfyUI's log."""
+    for note in notes:
+        logging.warning("StyleGAN Atelier: %s", note)
+
+
+@contextmanager
+def rescued(rescue: Callable[[], str | None]) -> Iterator[None]:
+    """ComfyUI drops a node's outputs when it is cancelled or fails; `rescue` then saves what there is and says where."""
+    try:
+        yield
+    except BaseException:
+        if told := rescue():
+            tell([told])
+        raise

@@ -8,22 +8,23 @@ what is new, and being resident means that parents and own part are.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import comfy.model_management as mm
 import comfy.model_patcher
 import torch
 from torch import Tensor, nn
 
-from ..stylegan_core.networks.base import Generator
-
 ACTIVATION_BYTES_PER_PIXEL = 1024
 """Peak memory of one image beside the weights, over its pixels: about four float32 maps of 64 channels."""
+ENCODED_PIXELS = 256
+"""Side of the picture inside a network that draws none: what an encoder sees."""
 
 
 class Resident:
-    """A generator on a wire. `core` is never mutated, only moved."""
+    """A network of any kind on a wire. `core` is never mutated, only moved."""
 
-    def __init__(self, core: Generator, parents: tuple[Resident, ...] = ()) -> None:
+    def __init__(self, core: Any, parents: tuple[Resident, ...] = ()) -> None:
         self.core = core.eval().requires_grad_(False)
         self.parents = parents
         own = _share(core, [p.core for p in parents]) if parents else core
@@ -36,8 +37,10 @@ class Resident:
         return list(dict.fromkeys([*found, self.patcher]))
 
     def activation_bytes(self, batch: int) -> int:
-        """Memory to reserve for `batch` images at once."""
-        return batch * self.core.img_resolution**2 * ACTIVATION_BYTES_PER_PIXEL
+        """Memory to reserve for `batch` images at once; ReStyle also draws, with the generator inside."""
+        drawing = (self.core, getattr(self.core, "decoder", None))
+        side = max(getattr(network, "img_resolution", ENCODED_PIXELS) for network in drawing)
+        return batch * side**2 * ACTIVATION_BYTES_PER_PIXEL
 
 
 def on_device(*residents: Resident, batch: int = 1) -> torch.device:
@@ -48,7 +51,7 @@ def on_device(*residents: Resident, batch: int = 1) -> torch.device:
     return residents[0].patcher.load_device
 
 
-def _share(child: nn.Module, parents: list[Generator]) -> nn.Module:
+def _share(child: nn.Module, parents: list[nn.Module]) -> nn.Module:
     """Put the parents' parameter objects into `child` wherever the memory is theirs; returns what is new."""
     theirs = {_key(parameter): parameter for parent in parents for parameter in parent.parameters()}
     rest = _Rest()

@@ -11,4 +11,16 @@ Latent = io.Custom("ATELIER_LATENT")
 Faces = io.Custom("ATELIER_FACES")
 """list of stylegan_core's aligned faces: where each crop sits in which image."""
 InversionOptions = io.Custom("ATELIER_INVERSION_OPTIONS")
-"""dict of keyword arguments for stylegan_core.invert that replace a preset's."""
+"""stylegan_core.InversionOptions: every number, in place of a preset's."""
+Encoder = io.Custom("ATELIER_ENCODER")
+"""residency.Resident: an encoder and its place on the device."""
+History = io.Custom("ATELIER_HISTORY")
+"""dict of stylegan_core.InversionResult.history: each loss by step, [steps, batch]."""
+Delta = io.Custom("ATELIER_DELTA")
+"""stylegan_core.Delta: what tuning adds to a generator."""
+Style = io.Custom("ATELIER_STYLE")
+"""stylegan_core.Styles: extrinsic codes and their names, on the CPU."""
+StyleSampler = io.Custom("ATELIER_STYLE_SAMPLER")
+"""residency.Resident: a style sampler and its place on the device."""
+Direction = io.Custom("ATELIER_DIRECTION")
+"""stylegan_core.Directions, on the CPU."""

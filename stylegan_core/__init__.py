@@ -8,12 +8,15 @@
 from .assets import asset_path as builtin
 from .assets import example_portrait
 from .blending import Blender, blend, blend_many
+from .camera import moving_crop
 from .checkpoints import inspect, load, save
 from .contact_sheet import blend_grid, contact_sheet
 from .description import describe
+from .directions import Directions, apply_direction, direction_grid, even_steps, find_directions
 from .errors import (
     AtelierError,
     BlendMismatch,
+    DeltaMismatch,
     FaceNotFound,
     InvalidInput,
     LatentMismatch,
@@ -23,8 +26,25 @@ from .errors import (
 )
 from .faces import align_face, detect_faces, paste_face
 from .faces.batch import outline_faces, return_faces, take_faces
+from .faces.head_mask import head_mask
+from .faces.smoothing import smooth_over_time, take_video_faces
 from .images import read_image, write_image
-from .inversion import PRESETS, InversionOptions, InversionResult, Inverter, invert
+from .inversion import (
+    PRESETS,
+    TUNE_PRESETS,
+    Delta,
+    InversionOptions,
+    InversionResult,
+    Inverter,
+    Tuned,
+    TuneOptions,
+    Tuner,
+    apply_delta,
+    invert,
+    tune,
+)
+from .inversion.encode import PortraitEncoder, encode
+from .inversion.video import VideoInverter, VideoOptions, invert_video
 from .latents import (
     Latents,
     ModelSignature,
@@ -41,31 +61,44 @@ from .networks.dualstylegan import DualStyleGAN
 from .networks.style_bank import StyleBank
 from .networks.style_weights import format_weights, parse_weights
 from .networks.stylegan3 import input_transform
-from .parsing import parse_curve, parse_indices
+from .parsing import parse_curve, parse_indices, parse_numbers
 from .pipeline import Toonified, ToonOptions, toonify
 from .rendering import render
+from .report import Report, report
+from .stylization import PRESETS as STYLE_PRESETS
 from .stylization import (
     Destylized,
     DestylizeOptions,
     Destylizer,
+    Recommendation,
     Refined,
     RefineOptions,
+    Styles,
     blend_styles,
+    choose_weights,
     destylize,
     join_styles,
+    preset_color,
+    recommend_styles,
+    recommendation_sheet,
     refine_style,
     style_grid,
+    style_sheet,
     transfer_style,
 )
 
 __all__ = [
-    "PRESETS", "AtelierError", "BlendMismatch", "Blender", "DestylizeOptions", "Destylized", "Destylizer",
-    "DualStyleGAN", "FaceNotFound", "InvalidInput", "InversionOptions", "InversionResult", "Inverter", "LatentMismatch",
-    "Latents", "LoadError", "ModelSignature", "RefineOptions", "Refined", "StyleBank", "ToonOptions", "Toonified",
-    "UnsafeCheckpoint", "UnsupportedCheckpoint", "align_face", "blend", "blend_grid", "blend_many", "blend_styles",
-    "builtin", "class_label", "contact_sheet", "describe", "destylize", "detect_faces", "example_portrait",
-    "format_weights", "input_transform", "inspect", "interpolate", "invert", "join_styles", "lerp", "load", "mix",
-    "mix_latents", "outline_faces", "parse_curve", "parse_indices", "parse_weights", "paste_face", "read_image",
-    "refine_style", "render", "return_faces", "rows_between", "sample_z", "save", "slerp", "style_grid", "take_faces",
-    "toonify", "transfer_style", "write_image",
+    "PRESETS", "STYLE_PRESETS", "TUNE_PRESETS", "AtelierError", "BlendMismatch", "Blender", "Delta", "DeltaMismatch",
+    "DestylizeOptions", "Destylized", "Destylizer", "Directions", "DualStyleGAN", "FaceNotFound", "InvalidInput",
+    "InversionOptions", "InversionResult", "Inverter", "LatentMismatch", "Latents", "LoadError", "ModelSignature",
+    "PortraitEncoder", "Recommendation", "RefineOptions", "Refined", "Report", "StyleBank", "Styles", "ToonOptions",
+    "Toonified", "TuneOptions", "Tuned", "Tuner", "UnsafeCheckpoint", "UnsupportedCheckpoint", "VideoInverter",
+    "VideoOptions", "align_face", "apply_delta", "apply_direction", "blend", "blend_grid", "blend_many", "blend_styles",
+    "builtin", "choose_weights", "class_label", "contact_sheet", "describe", "destylize", "detect_faces",
+    "direction_grid", "encode", "even_steps", "example_portrait", "find_directions", "format_weights", "head_mask",
+    "input_transform", "inspect", "interpolate", "invert", "invert_video", "join_styles", "lerp", "load", "mix",
+    "mix_latents", "moving_crop", "outline_faces", "parse_curve", "parse_indices", "parse_numbers", "parse_weights",
+    "paste_face", "preset_color", "read_image", "recommend_styles", "recommendation_sheet", "refine_style", "render",
+    "report", "return_faces", "rows_between", "sample_z", "save", "slerp", "smooth_over_time", "style_grid",
+    "style_sheet", "take_faces", "take_video_faces", "toonify", "transfer_style", "tune", "write_image",
 ]

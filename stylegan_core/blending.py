@@ -16,12 +16,11 @@ from pathlib import PurePath
 from typing import Any, Literal, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .errors import BlendMismatch, InvalidInput
 from .networks.base import Generator, ModelInfo, StyledLayer
-from .ops.modulated import share_squares
-from .runtime import rebuild
+from .runtime import alias, rebuild
 
 Mode = Literal["swap", "smooth", "linear"]
 Side = Literal["base", "other"]
@@ -177,7 +176,7 @@ class Blender:
                 curve[layer.name] = share
         if mapping:
             chosen.update(self._mapping(mapping))
-        child = rebuild(base, lambda name, tensor: _alias(chosen.get(name, tensor), tensor))
+        child = rebuild(base, lambda name, tensor: alias(chosen.get(name, tensor), tensor))
         if mapping:
             child.mapping.w_avg = self.parents[mapping].mapping.w_avg  # the centre of the mapping that is used
         child.info = _lineage(self.parents, curves, how)
@@ -257,13 +256,6 @@ def _mix(tensors: Sequence[Tensor | None], shares: Sequence[float]) -> Tensor:
         for tensor, share in parts:
             total.add_(tensor.to(total), alpha=share)
         return total.to(first.dtype)
-
-
-def _alias(tensor: Tensor, role: Tensor) -> Tensor:
-    """A tensor object of its own (so that moving the child moves no parent) on tensor's memory, to stand for role."""
-    alias = nn.Parameter(tensor.detach(), role.requires_grad) if isinstance(role, nn.Parameter) else tensor.detach()
-    share_squares(tensor, alias)
-    return alias
 
 
 def _lineage(parents: Sequence[Generator], curves: Sequence[dict[str, float]], how: dict[str, Any]) -> ModelInfo:

@@ -23,8 +23,11 @@ PAPER, INK = (255, 255, 255), (30, 30, 30)
 
 
 def contact_sheet(images: Tensor, columns: int, column_titles: Sequence[str] = (), row_titles: Sequence[str] = (),
-                  cell: int | None = None) -> Tensor:
-    """[N, 1 or 3, H, W] in [-1, 1], row by row -> one picture [1, 3, h, w]. cell: width of each in pixels; None: theirs."""
+                  cell: int | None = None, captions: Sequence[str] = ()) -> Tensor:
+    """[N, 1 or 3, H, W] in [-1, 1], row by row -> one picture [1, 3, h, w].
+
+    cell: width of each in pixels; None: theirs. captions: one below each picture.
+    """
     if images.ndim != 4 or columns < 1 or not len(images):
         raise InvalidInput(f"A contact sheet got pictures of shape {tuple(images.shape)} and {columns} columns; "
                            f"give at least one of each.")
@@ -32,18 +35,23 @@ def contact_sheet(images: Tensor, columns: int, column_titles: Sequence[str] = (
     height, width = pictures.shape[2:]
     font = ImageFont.load_default(max(11, width // 9))
     top, left = _title_space(column_titles, font)[1], _title_space(row_titles, font)[0]
+    small = ImageFont.load_default(max(10, width // 13))
+    below = _title_space(captions, small)[1]
     rows = -(-len(images) // columns)
-    size = (left + columns * (width + MARGIN) + MARGIN, top + rows * (height + MARGIN) + MARGIN)
-    sheet = Image.new("RGB", size, PAPER)
-    for i, picture in enumerate(pictures):
-        at = left + MARGIN + i % columns * (width + MARGIN), top + MARGIN + i // columns * (height + MARGIN)
-        sheet.paste(Image.fromarray(to_uint8(picture)), at)
+    across, down = width + MARGIN, height + below + MARGIN
+    sheet = Image.new("RGB", (left + columns * across + MARGIN, top + rows * down + MARGIN), PAPER)
     pen = ImageDraw.Draw(sheet)
+    for i, picture in enumerate(pictures):
+        at = left + MARGIN + i % columns * across, top + MARGIN + i // columns * down
+        sheet.paste(Image.fromarray(to_uint8(picture)), at)
+        if i < len(captions):
+            place = at[0] + width / 2, at[1] + height + below / 2
+            pen.multiline_text(place, _fitting(captions[i], small, width), INK, small, "mm", align="center")
     for i, text in enumerate(column_titles):
-        place = left + MARGIN + i * (width + MARGIN) + width / 2, top / 2
+        place = left + MARGIN + i * across + width / 2, top / 2
         pen.text(place, text, fill=INK, font=font, anchor="mm")
     for i, text in enumerate(row_titles):
-        place = left / 2, top + MARGIN + i * (height + MARGIN) + height / 2
+        place = left / 2, top + MARGIN + i * down + height / 2
         pen.text(place, text, fill=INK, font=font, anchor="mm", align="center")
     return from_uint8(np.array(sheet))
 
@@ -51,6 +59,16 @@ def contact_sheet(images: Tensor, columns: int, column_titles: Sequence[str] = (
 def _shrunk(images: Tensor, width: int) -> Tensor:
     size = (round(images.shape[2] * width / images.shape[3]), width)
     return functional.interpolate(images[:, :3].float(), size=size, mode="bilinear", antialias=True)
+
+
+def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    """Lines cut to a width in pixels."""
+    lines = text.split("\n")
+    for i, line in enumerate(lines):
+        while len(line) > 2 and font.getlength(line) > width:
+            line = line[:-2] + "…"
+        lines[i] = line
+    return "\n".join(lines)
 
 
 def _title_space(titles: Sequence[str], font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> tuple[int, int]:

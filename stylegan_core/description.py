@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from .checkpoints.facts import TITLES, count_parameters
+from .latents import ModelSignature
 
 
 def describe(model: nn.Module) -> str:
@@ -16,6 +17,8 @@ def describe(model: nn.Module) -> str:
     facts = [TITLES.get(kind, kind)]
     if size := getattr(model, "img_resolution", None):
         facts.append(f"{size} px, {getattr(model, 'num_ws', '?')} styles of {getattr(model, 'w_dim', '?')}")
+    if signature := getattr(model, "signature", None):
+        facts += _codes(str(getattr(model, "space", "")), signature)
     if classes := getattr(model, "c_dim", 0):
         facts.append(f"{classes} classes")
     count = count_parameters({name: tuple(t.shape) for name, t in model.state_dict().items()})
@@ -29,3 +32,12 @@ def describe(model: nn.Module) -> str:
     facts.append(f"licence: {info.licence}")
     facts += [f"{key}: {value}" for key, value in info.notes.items()]
     return "\n".join(facts)
+
+
+def _codes(space: str, made_for: ModelSignature) -> list[str]:
+    """What an encoder gives, and for whom."""
+    known = made_for.mapping_hash
+    return [f"{space} codes, {made_for.num_ws} rows of {made_for.w_dim}",
+            f"trained for {made_for}" if known else
+            f"trained for an unknown generator of {made_for.resolution} px: its file holds none, so a model is only checked "
+            f"for the number and size of its rows"]

@@ -25,6 +25,10 @@ class BlendMismatch(AtelierError):
     """Two models cannot be blended (family, resolution or shapes differ)."""
 
 
+class DeltaMismatch(AtelierError):
+    """A delta was put on a model that is neither the one it was tuned on nor a child of it."""
+
+
 class FaceNotFound(AtelierError):
     """No usable face in an image."""
 

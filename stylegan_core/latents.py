@@ -72,7 +72,7 @@ class Latents:
         model: a signature, a generator whose signature is taken, or None (fits any model of the right shape).
         noise: one [1|B, 1, h, w] map a noise layer, in layer order; None for the model's own. Raises InvalidInput.
         """
-        signature = ModelSignature.of(model) if isinstance(model, Generator) else model
+        signature = model if model is None or isinstance(model, ModelSignature) else ModelSignature.of(model)
         maps = tuple(noise) if noise else None
         fields = (("tensor", tensor), ("space", space), ("model", signature), ("noise", maps))
         for name, value in fields:

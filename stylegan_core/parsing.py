@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from .errors import InvalidInput
@@ -22,6 +23,17 @@ def parse_indices(text: str) -> list[int]:
     if not found:
         raise InvalidInput('No numbers were given; write them such as "0, 2, 5-8".')
     return found
+
+
+def parse_numbers(text: str) -> list[float]:
+    """"2, 1, 0.5" -> [2.0, 1.0, 0.5]. Raises InvalidInput."""
+    try:
+        numbers = [float(part) for part in text.replace(",", " ").split()]
+    except ValueError:
+        numbers = []
+    if not numbers or not all(map(math.isfinite, numbers)):
+        raise InvalidInput(f'"{text}" is no list of numbers; write them such as "2, 1, 0.5".')
+    return numbers
 
 
 def parse_curve(text: str) -> dict[int, float]:

@@ -11,9 +11,10 @@ from torch import Tensor
 from .blending import Mode, Side, blend
 from .errors import InvalidInput
 from .faces.batch import FacePlace, WhenNone, return_faces, take_faces
-from .inversion.optimize import InversionResult, invert
+from .inversion.encode import PortraitEncoder, encode
+from .inversion.optimize import invert
 from .inversion.options import InversionOptions
-from .latents import Space
+from .latents import Latents, Space
 from .networks.base import Generator
 from .rendering import render
 from .runtime import OnStep
@@ -30,7 +31,8 @@ class ToonOptions:
     coarse: Side = "other"
     """Which model gives the layers up to `swap`: other (the toon) for its shapes, base for its colours and strokes."""
     space: Space = "w+"
-    inversion: InversionOptions | str = "standard"
+    inversion: InversionOptions | str | None = "standard"
+    """Optimization, options or a preset's name; None takes the encoder's codes as they are."""
     every_face: bool = False
     when_none: WhenNone = "error"
     feather: float = 0.12
@@ -44,7 +46,11 @@ class Toonified:
     crops: Tensor
     """[N, 3, size, size], aligned."""
     places: tuple[FacePlace, ...]
-    inversion: InversionResult
+    latents: Latents
+    inversions: Tensor
+    """[N, 3, size, size], what the base makes of the latents."""
+    losses: dict[str, Tensor]
+    """Per face [N] by name; empty without optimization."""
     toons: Tensor
     """[N, 3, size, size]."""
     pasted: Tensor
@@ -54,21 +60,32 @@ class Toonified:
 
 
 def toonify(photo: Tensor, base: Generator, toon: Generator, options: ToonOptions | None = None,
-            on_step: OnStep | None = None) -> Toonified:
+            on_step: OnStep | None = None, encoder: PortraitEncoder | None = None) -> Toonified:
     """photo [1, 3, H, W] in [-1, 1] -> its faces as the blend of base and toon draws them, all results on the CPU.
 
-    on_step(i, n, inversions so far) runs through the inversion, by far the longest stage.
-    Raises FaceNotFound, BlendMismatch, InvalidInput.
+    encoder: where the inversion starts, in place of the mean face. on_step(i, n, inversions so far) runs through the
+    optimization, by far the longest stage. Raises FaceNotFound, BlendMismatch, LatentMismatch, InvalidInput.
     """
     options = options or ToonOptions()
     if photo.ndim != 4 or photo.shape[:2] != (1, 3):
         raise InvalidInput(f"Toonify got a photograph of shape {tuple(photo.shape)} but needs [1, 3, height, width].")
     blended = blend(base, toon, options.swap, options.mode, options.width, options.coarse)
     crops, places = take_faces(photo, base.img_resolution, options.every_face, options.when_none)
-    found = invert(base, crops, options.space, options=options.inversion, on_step=on_step)
-    toons = render(blended, found.latents).clamp(-1, 1)
+    latents, inversions, losses = _inverted(base, crops, options, on_step, encoder)
+    toons = render(blended, latents).clamp(-1, 1)
     pasted, mask = paste(photo, toons, places, options)
-    return Toonified(crops, tuple(places), found, toons, pasted, mask)
+    return Toonified(crops, tuple(places), latents, inversions, losses, toons, pasted, mask)
+
+
+def _inverted(base: Generator, crops: Tensor, options: ToonOptions, on_step: OnStep | None,
+              encoder: PortraitEncoder | None) -> tuple[Latents, Tensor, dict[str, Tensor]]:
+    start = None if encoder is None else encode(encoder, crops, base)
+    if options.inversion is not None:
+        found = invert(base, crops, options.space, options=options.inversion, start=start, on_step=on_step)
+        return found.latents, found.images, found.losses
+    if start is None:
+        raise InvalidInput("Toonify got neither an encoder nor an optimization to invert with; give one of them.")
+    return start, render(base, start).clamp(-1, 1), {}
 
 
 @torch.no_grad()

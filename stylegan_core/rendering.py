@@ -20,6 +20,7 @@ def render(model: Generator, latents: Latents, truncation_psi: float = 1.0, trun
     "random" noise, drawn image by image, so that none depends on the chunk. on_step(done, B, None).
     Raises LatentMismatch, InvalidInput.
     """
+    model = getattr(model, "base", model)  # a DualStyleGAN without a style is the generator inside
     ws = latents.ws(model, truncation_psi, truncation_cutoff, c)
     maps = latents.noise_for(model) if noise_mode == "const" else None
     if noise_mode == "random":

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .errors import InvalidInput
 from .networks.mapping import FullyConnected, MappingNetwork
 from .ops.layout import preferred_format
+from .ops.modulated import share_squares
 
 HALF = (torch.float16, torch.bfloat16)
 Module = TypeVar("Module", bound=nn.Module)
@@ -28,6 +29,13 @@ def rebuild(module: Module, replace: Callable[[str, Tensor], Tensor]) -> Module:
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
         memo[id(tensor)] = replace(name, tensor)
     return copy.deepcopy(module, memo)
+
+
+def alias(tensor: Tensor, role: Tensor) -> Tensor:
+    """A tensor object of its own (so that moving the child moves no parent) on tensor's memory, to stand for role."""
+    found = nn.Parameter(tensor.detach(), role.requires_grad) if isinstance(role, nn.Parameter) else tensor.detach()
+    share_squares(tensor, found)
+    return found
 
 
 def private_copy(module: Module) -> Module:

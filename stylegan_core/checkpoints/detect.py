@@ -52,10 +52,23 @@ FOREIGN: tuple[Foreign, ...] = (
             "is a TensorFlow network but neither StyleGAN 1 nor StyleGAN 2 (config E or F); use NVIDIA's own release"),
     Foreign((r"(?:model\.)?model\.\d+\.conv_block\..*|.*netG_A.*",),
             "is a CycleGAN, not a StyleGAN; use StyleGAN 1, 2 or 3"),
-    Foreign((r"b\d+\.fromrgb\.weight", r"b4\.out\.weight"),
-            "holds a discriminator only; choose the file with the generator"),
-    Foreign((r"final_linear\..*", r"convs\.\d+\.conv1\..*"),
-            "holds a discriminator only; choose the file with the generator"),
+    *(Foreign(tells, "holds the discriminator of a StyleGAN1 or Progressive GAN, which is not supported; use a StyleGAN2's")
+      for tells in ((r"FromRGB_lod\d+/weight",), (r"from_rgb\.\d+\.conv\.weight_orig", r"progression\.\d+\.conv2\..*"))),
+    Foreign((r"(?:.*\.)?mapping\.dense0\.weight", r"(?:.*\.)?synthesis\.layer0\..*"),
+            "has the keys of a genforce generator, a layout that is not supported; use NVIDIA's or rosinality's file of it"),
+    Foreign((r"(?:GAN\.)?G\.blocks\.\d+\.to_style1\.weight", r"(?:GAN\.)?S\.net\.0\.weight"),
+            "has the keys of a lucidrains StyleGAN2, another architecture under that name, which is not supported; use "
+            "NVIDIA's or rosinality's"),
+    Foreign((r"lin4\.model\.1\.weight",),
+            "holds the LPIPS weights of a perceptual distance, which losses use; choose a generator's file"),
+    Foreign((r"features\.0\.weight", r"heads\.\d\.weight"),
+            "holds the network and weights of LPIPS, a perceptual distance, which losses use; choose a generator's file"),
+    Foreign((r"features\.0\.weight", r"features\.\d+\.bias"),
+            "is an image classifier's feature network, which losses use; choose a generator's file"),
+    Foreign((r"pnet\.conv1\.weight", r"onet\.conv1\.weight"),
+            "is the face detector MTCNN, which Align Faces uses; choose a generator's file"),
+    Foreign((r"conv256_down_out\.conv1\.weight", r"conv32_1\.conv1\.weight"),
+            "is a face identity network, which losses use; choose a generator's file"),
 )
 
 

@@ -17,6 +17,7 @@ TITLES = {
     "identity": "identity network", "style_bank": "style codes", "style_sampler": "style sampler",
     "discriminator": "discriminator",
 }
+HEADINGS = ("kind", "size", "styles", "classes", "parameters", "images seen", "licence")
 BUFFERS = ("w_avg", "noise_const", "up_filter", "down_filter", "magnitude_ema", "transform", "freqs", "phases",
            "running_mean", "running_var", "num_batches_tracked")
 """Last names of tensors that are no parameters."""
@@ -35,6 +36,9 @@ class Facts:
     container: str
     parameters: int
     resolution: int | None = None
+    """Nominal, as layers are named."""
+    size: tuple[int, int] | None = None
+    """(height, width) of the image where it is not square."""
     num_ws: int | None = None
     z_dim: int | None = None
     w_dim: int | None = None
@@ -52,37 +56,64 @@ class Facts:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def pixels(self) -> str:
+        """"1024 px", "1024 x 512 px" (width first) or nothing."""
+        if self.size:
+            return f"{self.size[1]} x {self.size[0]} px"
+        return f"{self.resolution} px" if self.resolution else ""
+
+    @property
+    def images_seen(self) -> int | None:
+        """Real images shown in training, where the file tells."""
+        seen = self.notes.get("images_seen")
+        return seen if isinstance(seen, int) and seen > 0 else None
+
+    @property
     def classes(self) -> int:
         """Number of class labels, 0 for an unconditional model."""
         return self.c_dim or 0
 
+    def row(self) -> tuple[str, ...]:
+        """The cells below HEADINGS."""
+        seen = f"{self.images_seen / 1e6:.1f} M" if self.images_seen else ""
+        return (TITLES.get(self.kind, self.kind), self.pixels, str(self.num_ws or ""), str(self.classes or ""),
+                f"{self.parameters / 1e6:.1f} M", seen, self.licence)
+
     def sentence(self) -> str:
-        """E.g. "StyleGAN2, 1024 px, 18 styles, 30.4 M parameters, licence: unknown"."""
+        """E.g. "StyleGAN2, 1024 px, 18 styles, 30.4 M parameters, 25.0 M images seen, licence: unknown"."""
         parts = [TITLES.get(self.kind, self.kind)]
-        parts += [f"{self.resolution} px"] if self.resolution else []
+        parts += [self.pixels] if self.pixels else []
         parts += [f"{self.num_ws} styles"] if self.num_ws else []
         parts += [f"{self.classes} classes"] if self.classes else []
         parts += {1: ["gray"], 4: ["RGBA"]}.get(self.img_channels or 3, [])
-        return ", ".join([*parts, f"{self.parameters / 1e6:.1f} M parameters", f"licence: {self.licence}"])
+        parts += [f"{self.parameters / 1e6:.1f} M parameters"]
+        parts += [f"{self.images_seen / 1e6:.1f} M images seen"] if self.images_seen else []
+        return ", ".join([*parts, f"licence: {self.licence}"])
 
 
-def inspect(path: str | Path, which: Which = "ema") -> Facts:
+def inspect(path: str | Path, which: Which = "ema", resolution: int | None = None) -> Facts:
     """What the file holds: milliseconds for safetensors, no network is built, no weight is read.
 
-    Raises LoadError, UnsafeCheckpoint or UnsupportedCheckpoint, as load does.
+    which, resolution: as for load. Raises LoadError, UnsafeCheckpoint or UnsupportedCheckpoint, as load does.
     """
-    found = detect(path, which)
+    found = detect(path, which, resolution)
     config, info = found.config, found.info
     mapping = getattr(config, "mapping", None)
     return Facts(
         path=found.contents.path, family=found.family, kind=getattr(config, "kind", found.family), layout=found.layout,
         container=found.contents.container, parameters=count_parameters(found.canonical.shapes),
-        resolution=getattr(config, "img_resolution", None), num_ws=getattr(config, "num_ws", None),
+        resolution=getattr(config, "img_resolution", None), size=_size_of(config), num_ws=getattr(config, "num_ws", None),
         z_dim=getattr(mapping, "z_dim", None), w_dim=getattr(mapping, "w_dim", None), c_dim=getattr(mapping, "c_dim", None),
         channels=tuple(getattr(config, "channels", ())), img_channels=getattr(config, "img_channels", None),
         part=found.part, licence=info.licence, parents=info.parents, source=Path(info.source).name, sha256=info.sha256,
         notes=info.notes,
     )
+
+
+def _size_of(config: Any) -> tuple[int, int] | None:
+    """(height, width) of images that are not square."""
+    size = config.size(config.img_resolution) if hasattr(config, "const_size") else (0, 0)
+    return size if size[0] != size[1] else None
 
 
 def count_parameters(shapes: Mapping[str, tuple[int, ...]]) -> int:

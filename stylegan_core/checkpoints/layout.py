@@ -29,6 +29,8 @@ class Bundle:
     class_name: str = ""
     file: str = ""
     """The file's name, for layouts whose programs put facts there."""
+    resolution: int | None = None
+    """What the user says of a file that does not tell."""
 
     def has(self, pattern: str) -> bool:
         """Whether a key fully matches the regular expression."""
@@ -146,6 +148,18 @@ def move_keys(bundle: Bundle, moves: Iterable[Move], title: str, ignore: str = "
 def _some(keys: list[str], limit: int = 5) -> str:
     rest = f" and {len(keys) - limit} more" if len(keys) > limit else ""
     return ", ".join(key[:100] for key in keys[:limit]) + rest
+
+
+def same_everywhere(bundle: Bundle, patterns: Mapping[str, str]) -> dict[str, Any]:
+    """Config fields from attributes: field -> pattern of the attributes that tell it. UnsupportedCheckpoint if they differ."""
+    found: dict[str, Any] = {}
+    for name, pattern in patterns.items():
+        values = {value for key, value in bundle.attributes.items() if re.fullmatch(pattern, key)}
+        if len(values) > 1:
+            raise UnsupportedCheckpoint(f"The layers of this network differ in {name} ({sorted(map(str, values))}); only "
+                                        "networks with one value are supported.")
+        found |= dict.fromkeys([name], values.pop()) if values else {}
+    return found
 
 
 def check_resolution(resolution: int) -> int:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..errors import AtelierError, InvalidInput, LoadError, UnsupportedCheckpoint
 from ..networks import FAMILIES
 from ..networks.base import ModelInfo
+from .borrowing import borrowed
 from .building import build
 from .containers import Contents, read_file, with_file
 from .detect import find_layout
@@ -20,9 +21,12 @@ from .layout import Bundle, Canonical, keep, move_keys
 from .safetensors_file import read_json
 from .saving import plain_config
 from .tensors import FLOATS
+from .training_facts import training_facts
 from .unwrap import Which, unwrap
 
 OWN_LAYOUT = "atelier"
+NO_NETWORKS = {"directions": "semantic directions", "delta": "the difference of a tuned model from its base"}
+"""Other things this project writes, by the family in their metadata."""
 SPARE_BYTES = 64 << 20
 MAX_WEIGHT = 1e10
 """Sound networks stay below 1e4; beyond this even float32 activations overflow."""
@@ -41,29 +45,49 @@ class Detected:
     part: str
 
 
-def detect(path: str | Path, which: Which = "ema") -> Detected:
+def detect(path: str | Path, which: Which = "ema", resolution: int | None = None) -> Detected:
     """File -> family, layout, config, weights unread. Raises LoadError and its kinds, each naming the file."""
     contents = read_file(path)
     try:
         own = read_json(contents.metadata)
-        if own and which == "decoder":
-            raise LoadError("The file was saved by StyleGAN Atelier and holds one network; load it as it is (which=\"ema\").")
-        return _detect_own(contents, own) if own else _detect_foreign(contents, which)
+        found = _detect_own(contents, own) if own else _detect_foreign(contents, which, resolution)
+        _check_wanted(found, which, resolution)
+        return found
     except LoadError as error:
         raise with_file(error, contents.path) from error
 
 
-def _detect_foreign(contents: Contents, which: Which) -> Detected:
-    bundle = replace(unwrap(contents.tree, which), file=contents.path.name)
+def _check_wanted(found: Detected, which: Which, resolution: int | None) -> None:
+    """Refuse what is not the part or the size that was asked for."""
+    if found.layout == OWN_LAYOUT and which == "decoder":
+        raise LoadError("The file was saved by StyleGAN Atelier and holds one network; load it as it is (which=\"ema\").")
+    if which == "discriminator" and found.family != which:
+        raise LoadError(f"The file holds a {found.family} and no discriminator; choose the training file it was saved with.")
+    drawn = getattr(found.config, "img_resolution", resolution)
+    if resolution and drawn != resolution:
+        raise LoadError(f"The file's network has {drawn} px and {resolution} px were asked for; leave the size to the file.")
+
+
+def _detect_foreign(contents: Contents, which: Which, resolution: int | None) -> Detected:
+    bundle = replace(unwrap(contents.tree, which), file=contents.path.name, resolution=resolution)
     layout = find_layout(bundle)
     canonical = layout.convert(bundle)
-    notes = {"warnings": list(canonical.notes)} if canonical.notes else {}
+    warnings = [*canonical.notes, *_odd_types(canonical)]
+    notes = ({"warnings": warnings} if warnings else {}) | training_facts(bundle)
     info = ModelInfo(layout.family, layout.name, str(contents.path), notes=notes)
     return Detected(contents, layout.name, layout.family, configure(layout.family, canonical), canonical, info, bundle.part)
 
 
+def _odd_types(canonical: Canonical) -> list[str]:
+    """A sentence on weights stored otherwise than trainers store them."""
+    odd = sorted({str(t.dtype).removeprefix("torch.") for t in canonical.tensors.values() if t.dtype in FLOATS} - {"float32"})
+    return [f"The file stores weights as {' and '.join(odd)}; they are used as float32."] if odd else []
+
+
 def _detect_own(contents: Contents, own: Mapping[str, Any]) -> Detected:
     family, stored = own.get("family"), own.get("config")
+    if isinstance(family, str) and family in NO_NETWORKS:
+        raise UnsupportedCheckpoint(f"The file holds {NO_NETWORKS[family]}, not a network; use it with its model.")
     if not isinstance(family, str) or family not in FAMILIES or not isinstance(stored, dict):
         raise UnsupportedCheckpoint(
             f"The file holds a network of family {str(family)[:40]!r} and {', '.join(FAMILIES)} are known; update "
@@ -71,7 +95,8 @@ def _detect_own(contents: Contents, own: Mapping[str, Any]) -> Detected:
         )
     inner = stored.get("mapping")
     facts = {**stored, **inner} if isinstance(inner, dict) else stored
-    moved = move_keys(Bundle(contents.tree), [(key, key, keep) for key in contents.tree], family)
+    tree = {**contents.tree, **borrowed(own)}
+    moved = move_keys(Bundle(tree), [(key, key, keep) for key in tree], family)
     canonical = Canonical(moved["tensors"], facts, moved["origin"])
     config = configure(family, canonical)
     told = plain_config(config)
@@ -107,15 +132,16 @@ def configure(family: str, canonical: Canonical) -> Any:
 
 
 def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype | None = None,
-         which: Which = "ema") -> nn.Module:
+         which: Which = "ema", resolution: int | None = None) -> nn.Module:
     """A checkpoint of any known family and layout -> network in eval mode, without gradients.
 
-    dtype: type of all weights; None is float32 whatever the file stores. which: "ema" (default), "raw", or "decoder" for
-    the generator inside an encoder's file. The file is only ever read as data. Raises LoadError, UnsafeCheckpoint,
-    UnsupportedCheckpoint, or InvalidInput for a device or dtype that can't be.
+    dtype: type of all weights; None is float32 whatever the file stores. which: "ema" (default), "raw", "decoder" for the
+    generator inside an encoder's file, or "discriminator". resolution: size in pixels of a network whose file does not tell
+    (rosinality's StyleGAN1); others refuse a wrong one. The file is only ever read as data. Raises LoadError,
+    UnsafeCheckpoint, UnsupportedCheckpoint, or InvalidInput for a device or dtype that can't be.
     """
     device, dtype = _check_target(device, dtype)
-    found = detect(path, which)
+    found = detect(path, which, resolution)
     try:
         tensors = _read_all(found, dtype)
         return build(found.family, found.config, tensors, found.info, found.canonical.origin).to(device)

@@ -41,7 +41,7 @@ def save(model: nn.Module, path: str | Path, metadata: Mapping[str, Any] | None 
     torch.float16 for half the size; loads back as float32. Never replaces a file unless `overwrite`; the write is whole or
     not at all. Raises InvalidInput.
     """
-    family = str(getattr(model, "kind", ""))
+    family = str(getattr(model, "family", getattr(model, "kind", "")))
     if family not in FAMILIES or not is_dataclass(getattr(model, "config", None)):
         raise InvalidInput(f"A {type(model).__name__} can't be saved; expected one of {', '.join(FAMILIES)}.")
     if dtype is not None and dtype not in FLOATS:

@@ -12,20 +12,30 @@ from .layout import Bundle
 from .pickle_names import Record
 from .tensors import ArrayStub, LazyTensor
 
-Which = Literal["ema", "raw", "decoder"]
+Which = Literal["ema", "raw", "decoder", "discriminator"]
 """ema: averaged weights where the file has them (default); raw: the training weights; decoder: the generator inside an
-encoder's file."""
+encoder's file; discriminator: the one a training file carries."""
 
 PARTS: dict[str, tuple[str, ...]] = {
     "ema": ("G_ema", "g_ema", "g_running", "params_ema", "ema", "state_dict", "params", "G", "g", "generator"),
     "raw": ("G", "g", "generator", "params", "state_dict"),
     "decoder": ("G_ema", "g_ema", "state_dict", "generator"),
+    "discriminator": ("D", "d", "discriminator", "state_dict", "params"),
 }
 """Keys that hold a network inside a training file, first found first taken."""
 AVERAGED = ("G_ema", "g_ema", "g_running", "params_ema", "ema")
+ABSENT: dict[str, tuple[tuple[str, ...], str]] = {
+    "raw": (AVERAGED, "averaged weights only, no raw ones; load it as it is (which=\"ema\")"),
+    "discriminator": ((*AVERAGED, "G", "g", "generator"), "generators and no discriminator; choose the model's training file"),
+}
+"""Which -> keys of a file that could have had it, and what is said then."""
 BESIDE = ("latent_avg", "opts", "args")
 """Entries next to the network that belong to it."""
-PREFIXES = ("module.", "_orig_mod.", "model.", "g_ema.", "G_ema.", "netG.")
+OF_THE_GENERATOR = ("ema", "raw")
+"""Only these take tensors beside the network: an encoder's average is an offset in its own space."""
+PREFIXES = ("module.", "_orig_mod.", "model.", "g_ema.", "G_ema.", "netG.", "D.", "d.")
+TF_TUPLE = {"raw": 0, "discriminator": 1}
+"""Place in TensorFlow's (G, D, Gs); the last is the averaged generator."""
 INNER_GENERATORS = ("decoder.", "generator.")
 MAX_DEPTH = 32
 MAX_ENTRIES = 200_000
@@ -35,7 +45,7 @@ MAX_TENSORS = 20_000
 def unwrap(tree: Any, which: Which = "ema") -> Bundle:
     """The one network of a tree that is wanted. Raises LoadError when there is none."""
     if which not in PARTS:
-        raise InvalidInput(f'"{which}" is no part of a checkpoint; use "ema", "raw" or "decoder".')
+        raise InvalidInput(f'"{which}" is no part of a checkpoint; use {", ".join(PARTS)}.')
     node, part, beside = _descend(tree, which)
     tensors: dict[str, LazyTensor] = {}
     attributes: dict[str, Any] = {}
@@ -49,7 +59,7 @@ def unwrap(tree: Any, which: Which = "ema") -> Bundle:
     if which == "decoder":
         tensors, part = _inner_generator(tensors, part)
     for key, value in _walk(beside):
-        if isinstance(value, LazyTensor) and which != "decoder":  # an encoder's average is an offset in its own space
+        if isinstance(value, LazyTensor) and which in OF_THE_GENERATOR:
             tensors.setdefault(key, value)
         elif not isinstance(value, LazyTensor):
             attributes[key] = value
@@ -61,16 +71,17 @@ def _descend(tree: Any, which: Which) -> tuple[Any, str, dict[str, Any]]:
     node, path, beside = tree, [], {}
     for _ in range(4):
         if isinstance(node, tuple) and len(node) == 3 and all(isinstance(n, Record) for n in node):
-            index = 0 if which == "raw" else 2  # TensorFlow's (G, D, Gs)
+            index = TF_TUPLE.get(which, 2)
             node = node[index]
             path.append(("G", "D", "Gs")[index])
             continue
         if not isinstance(node, dict):
             break
         name = next((n for n in PARTS[which] if isinstance(node.get(n), (dict, Record, tuple))), None)
-        if name is None and which == "raw" and any(n in node for n in AVERAGED):
-            raise LoadError("The file holds averaged weights only, no raw ones; load it as it is (which=\"ema\").")
         if name is None:
+            others, what = ABSENT.get(which, ((), ""))
+            if any(other in node for other in others):
+                raise LoadError(f"The file holds {what}.")
             break
         beside |= {key: node[key] for key in BESIDE if key in node}
         node = node[name]

@@ -13,17 +13,21 @@ from tqdm import tqdm
 
 from ..assets import asset_path
 from ..blending import blend as blend_models
-from ..checkpoints import inspect, load, save
+from ..checkpoints import HEADINGS, inspect, load, save
 from ..contact_sheet import blend_grid, contact_sheet
 from ..errors import AtelierError, InvalidInput
-from ..faces.batch import take_faces
+from ..faces.batch import return_faces, take_faces
+from ..faces.head_mask import head_mask
 from ..images import SUFFIXES, check_writable, read_image, write_image
-from ..inversion import PRESETS, InversionOptions, Inverter
+from ..inversion import PRESETS, TUNE_PRESETS, InversionOptions, Inverter, Tuner
+from ..inversion.encode import PortraitEncoder, encode
 from ..latents import Latents, class_label, sample_z
 from ..networks.base import Generator
+from ..networks.style_weights import format_weights
 from ..pipeline import ToonOptions
 from ..pipeline import toonify as toonify_photo
 from ..rendering import render
+from ..stylization import Styles, choose_weights, transfer_style
 
 MODEL_SUFFIXES = (".safetensors", ".pt", ".pth", ".pkl", ".model", ".xml", ".npy")
 SAFETENSORS = (".safetensors",)
@@ -32,24 +36,27 @@ INTERRUPTED = 130
 
 
 def info(a: argparse.Namespace) -> int:
-    """A sentence a file; in a folder a file that can't be read is named and passed over."""
-    if a.path.is_dir():
-        files = sorted(p for p in a.path.rglob("*") if p.suffix.lower() in MODEL_SUFFIXES and p.is_file())
-        if not files:
-            raise InvalidInput(f"{a.path} holds no model file ({', '.join(MODEL_SUFFIXES)}); put one there.")
-        readable = [_tell(path) for path in files]
-        return int(not any(readable))
-    _say(_details(inspect(_model_path(str(a.path)))))
-    return 0
+    """Facts of a file; a table of a folder, where a file that can't be read says why and is passed over."""
+    if not a.path.is_dir():
+        _say(_details(inspect(_model_path(str(a.path)), a.weights, a.resolution)))
+        return 0
+    files = sorted(p for p in a.path.rglob("*") if p.suffix.lower() in MODEL_SUFFIXES and p.is_file())
+    if not files:
+        raise InvalidInput(f"{a.path} holds no model file ({', '.join(MODEL_SUFFIXES)}); put one there.")
+    rows, refused = [], []
+    for path in files:
+        try:
+            rows.append((str(path.relative_to(a.path)), *inspect(path, a.weights).row()))
+        except AtelierError as error:
+            refused.append(f"{path.relative_to(a.path)}: {str(error).removeprefix(f'{path.name}: ')}")
+    _say("\n".join([*(_table([("file", *HEADINGS), *rows]) if rows else []), *refused]))
+    return int(not rows)
 
 
-def _tell(path: Path) -> bool:
-    try:
-        _say(f"{path.name}: {inspect(path).sentence()}")
-    except AtelierError as error:
-        _say(f"{path.name}: {error}")
-        return False
-    return True
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Lines with columns as wide as their widest cell, but for the last."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
+    return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows]
 
 
 def _details(facts: Any) -> str:
@@ -62,7 +69,8 @@ def _details(facts: Any) -> str:
 
 def convert(a: argparse.Namespace) -> int:
     check_writable(a.out, SAFETENSORS, a.overwrite)
-    _say(f"wrote {save(load(_model_path(a.file)), a.out, dtype=_storage(a), overwrite=a.overwrite)}")
+    model = load(_model_path(a.file), which=a.weights, resolution=a.resolution)
+    _say(f"wrote {save(model, a.out, dtype=_storage(a), overwrite=a.overwrite)}")
     return 0
 
 
@@ -102,18 +110,41 @@ def invert(a: argparse.Namespace) -> int:
     model = load_generator(a.model, a.device)
     crops = photo if a.no_align else take_faces(photo, model.img_resolution)[0]
     inverter = Inverter(model, crops.to(a.device), a.space, options)
-    interrupted = False
-    try:
-        inverter.run(Bar("invert"))
-    except KeyboardInterrupt:
-        interrupted = True
+    interrupted = _interrupted(inverter, "invert")
     found = inverter.result()
     write_image(crops, crop_file, a.overwrite)
     write_image(found.images, picture, a.overwrite)
     found.latents.save(codes)
     told = "interrupted; wrote" if interrupted else "wrote"
-    _say(f"{told} the best of {found.steps_done} steps to {a.out} ({_losses(found)})")
+    _say(f"{told} the best of {found.steps_done} steps to {a.out}{_losses(found.losses)}")
     return INTERRUPTED if interrupted else 0
+
+
+def tune(a: argparse.Namespace) -> int:
+    stem = a.crop.stem.removesuffix("_crop")
+    picture, kept = a.out / f"{stem}_tuned.png", a.out / f"{stem}_delta.safetensors"
+    _check_all([picture], a.overwrite)
+    check_writable(kept, SAFETENSORS, a.overwrite)
+    preset = TUNE_PRESETS[a.quality]
+    options = replace(preset, seed=a.seed, locality=a.locality, steps=preset.steps if a.steps is None else a.steps)
+    crop, latents = read_image(a.crop), Latents.load(a.latents)
+    tuner = Tuner(load_generator(a.model, a.device), latents, crop.to(a.device), options)
+    interrupted = _interrupted(tuner, "tune")
+    found = tuner.result()
+    write_image(found.images, picture, a.overwrite)
+    found.delta.save(kept, a.overwrite)
+    told = "interrupted; wrote" if interrupted else "wrote"
+    _say(f"{told} the best of {found.steps_done} steps to {a.out}{_losses(found.losses)}")
+    return INTERRUPTED if interrupted else 0
+
+
+def _interrupted(job: Inverter | Tuner, name: str) -> bool:
+    """Run it to its end, or until Ctrl-C; it keeps its best state either way."""
+    try:
+        job.run(Bar(name))
+    except KeyboardInterrupt:
+        return True
+    return False
 
 
 def toonify(a: argparse.Namespace) -> int:
@@ -121,17 +152,48 @@ def toonify(a: argparse.Namespace) -> int:
     files = {part: a.out / f"{a.photo.stem}_{part}.png" for part in parts}
     _check_all(list(files.values()), a.overwrite)
     choice = ToonOptions(swap=a.swap, mode=a.mode, coarse="other" if a.coarse == "toon" else "base", space=a.space,
-                         inversion=_options(a), every_face=a.every_face, color_match=a.color_match)
+                         inversion=None if a.steps == 0 else _options(a), every_face=a.every_face, color_match=a.color_match)
     photo = read_image(a.photo)
     base, toon = load_generator(a.base, a.device), load_generator(a.toon, a.device)
-    made = toonify_photo(photo.to(a.device), base, toon, choice, Bar("invert"))
-    grid = blend_grid(base, toon, made.inversion.latents, on_step=Bar("grid"))
-    stages = (made.crops, made.inversion.images, made.toons, made.pasted, grid)
+    encoder = load_encoder(a.encoder, a.device) if a.encoder else None
+    made = toonify_photo(photo.to(a.device), base, toon, choice, Bar("invert"), encoder)
+    grid = blend_grid(base, toon, made.latents, on_step=Bar("grid"))
+    stages = (made.crops, made.inversions, made.toons, made.pasted, grid)
     for part, images in zip(parts, stages, strict=True):
         one = images if len(images) == 1 else contact_sheet(images, min(COLUMNS, len(images)))
         write_image(one, files[part], a.overwrite)
-    _say(f"wrote {', '.join(parts)} to {a.out} ({_losses(made.inversion)})")
+    _say(f"wrote {', '.join(parts)} to {a.out}{_losses(made.losses)}")
     return 0
+
+
+def transfer(a: argparse.Namespace) -> int:
+    parts = ("crop", "inversion", "styled", "pasted")
+    files = {part: a.out / f"{a.photo.stem}_{part}.png" for part in parts}
+    _check_all(list(files.values()), a.overwrite)
+    photo, dual, bank = read_image(a.photo), load_kind(a.model, "dualstylegan", a.device), load_kind(a.styles, "style_bank")
+    style = Styles.of(bank).pick(a.style)
+    weights = choose_weights(dual.num_weights, a.structure, a.color_weight, text=a.weights)
+    crops, places = take_faces(photo, dual.img_resolution)
+    if a.encoder:
+        latents = encode(load_encoder(a.encoder, a.device), crops.to(a.device), dual.base)
+    else:
+        latents = Inverter(dual.base, crops.to(a.device), a.space, _options(a)).run(Bar("invert")).latents
+    seen = render(dual.base, latents)
+    styled = transfer_style(dual, latents, style.codes, weights, a.color).clamp(-1, 1)
+    pasted, _ = return_faces(photo, styled[:1], places, masks=head_mask(crops, seen))
+    for part, images in zip(parts, (crops, seen, styled, pasted), strict=True):
+        write_image(images if len(images) == 1 else contact_sheet(images, min(COLUMNS, len(images))), files[part], a.overwrite)
+    _say(f"wrote {', '.join(parts)} to {a.out} ({', '.join(style.names)} at {format_weights(weights)})")
+    return 0
+
+
+def load_kind(name: str, kind: str, device: str = "cpu") -> Any:
+    """A model file or a built-in's name -> its network, of one kind. Raises LoadError, InvalidInput."""
+    model: Any = load(_model_path(name), device)
+    if getattr(model, "kind", "") != kind:
+        raise InvalidInput(f"{name} holds a network of kind {getattr(model, 'kind', 'unknown')} but one of kind {kind} is "
+                           f"needed; give another file.")
+    return model
 
 
 def load_generator(name: str, device: str = "cpu") -> Generator:
@@ -140,6 +202,15 @@ def load_generator(name: str, device: str = "cpu") -> Generator:
     if not isinstance(model, Generator):
         kind = getattr(model, "kind", "network")
         raise InvalidInput(f"{name} holds a {kind} but a generator is needed; give a StyleGAN file.")
+    return model
+
+
+def load_encoder(name: str, device: str = "cpu") -> PortraitEncoder:
+    """An encoder's file or a built-in's name. Raises LoadError, InvalidInput."""
+    model: Any = load(_model_path(name), device)
+    if getattr(model, "kind", "") != "encoder":
+        kind = getattr(model, "kind", "network")
+        raise InvalidInput(f"{name} holds a {kind} but an encoder is needed; give a pSp or e4e file.")
     return model
 
 
@@ -182,8 +253,9 @@ class Bar:
             self.bar.close()
 
 
-def _losses(found: Any) -> str:
-    return ", ".join(f"{name} {float(value.mean()):.3f}" for name, value in found.losses.items())
+def _losses(losses: dict[str, Tensor]) -> str:
+    told = ", ".join(f"{name} {float(value.mean()):.3f}" for name, value in losses.items())
+    return f" ({told})" if told else ""
 
 
 def _say(text: str) -> None:

@@ -8,8 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..checkpoints.unwrap import PARTS
 from ..errors import AtelierError, InvalidInput
 from ..inversion.options import PRESETS
+from ..inversion.tune_options import TUNE_PRESETS
 from ..latents import SPACES
 from ..parsing import parse_indices
 from ..runtime import is_out_of_memory
@@ -58,17 +60,21 @@ def build_parser() -> argparse.ArgumentParser:
     _generate(add("generate", "pictures from seeds"))
     _blend(add("blend", "two related models -> one, by resolution"))
     _invert(add("invert", "a photograph -> latents and their picture"))
+    _tune(add("tune", "a face and its latents -> a small delta that makes the model draw that very face"))
     _toonify(add("toonify", "a photograph -> the same with its face as a toon"))
+    _transfer(add("transfer", "a photograph -> the same in the style of an exemplar (DualStyleGAN)"))
     return parser
 
 
 def _info(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("path", type=Path, help="model file or folder")
+    _part(sub)
 
 
 def _convert(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("file", help="model file, or a built-in's name")
     sub.add_argument("out", type=Path, help="new .safetensors file")
+    _part(sub)
     sub.add_argument("--half", action="store_true", help="store 16-bit weights")
     _overwrite(sub)
 
@@ -106,6 +112,17 @@ def _invert(sub: argparse.ArgumentParser) -> None:
     _out_folder(sub)
 
 
+def _tune(sub: argparse.ArgumentParser) -> None:
+    _model(sub)
+    sub.add_argument("crop", type=Path, help="the aligned face, NAME_crop.png of invert")
+    sub.add_argument("latents", type=Path, help="its latents, NAME_latents.safetensors of invert")
+    sub.add_argument("--quality", choices=tuple(TUNE_PRESETS), default="standard")
+    sub.add_argument("--steps", type=int, help="in place of the quality's number")
+    sub.add_argument("--locality", type=_number, default=0.0, help="0.1 to 1 keeps other faces as they were (default 0)")
+    sub.add_argument("--seed", type=int, default=0)
+    _out_folder(sub)
+
+
 def _toonify(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("photo", type=Path)
     sub.add_argument("--base", default="base", help="model the face is inverted in (default: the built-in)")
@@ -113,14 +130,35 @@ def _toonify(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--swap", type=_number, default=32, help="pixels at which the models change over (default 32)")
     sub.add_argument("--mode", choices=("swap", "smooth", "linear"), default="swap")
     sub.add_argument("--coarse", choices=("toon", "base"), default="toon", help="who gives the shapes")
+    sub.add_argument("--encoder", help="where the inversion starts: a file, or \"encoder\" for the built-in; with --steps 0 "
+                                       "its codes are taken as they are")
     sub.add_argument("--every-face", action="store_true", help="all faces instead of the largest")
     sub.add_argument("--color-match", type=_number, default=0.0, help="0 keeps the toon's colours, 1 takes the photo's")
     _inversion(sub)
     _out_folder(sub)
 
 
+def _transfer(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("photo", type=Path)
+    sub.add_argument("--model", default="dualstylegan", help="DualStyleGAN file (default: the built-in)")
+    sub.add_argument("--styles", default="styles", help="bank of style codes (default: the built-in)")
+    sub.add_argument("--style", default="0", help='number or name, or several such as "0, 5-8" (default 0)')
+    sub.add_argument("--structure", type=_number, default=0.75, help="weight of the style's shapes (default 0.75)")
+    sub.add_argument("--color-weight", type=_number, default=1.0, help="weight of its colors (default 1)")
+    sub.add_argument("--weights", default="", help='every weight, such as "[4*0, 3*0.75, 11*1]", in place of the two')
+    sub.add_argument("--color", choices=("exemplar", "photo", "photo-toned"), default="exemplar", help="whose colors")
+    sub.add_argument("--encoder", help="encoder file or built-in: latents at once, in place of an inversion")
+    _inversion(sub)
+    _out_folder(sub)
+
+
 def _model(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("model", help="model file, or a built-in's name such as base")
+
+
+def _part(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--weights", choices=tuple(PARTS), default="ema", help="which network of the file (default ema)")
+    sub.add_argument("--resolution", type=int, help="pixels, for a rosinality StyleGAN1 whose file does not tell its size")
 
 
 def _inversion(sub: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ from ..images import from_uint8, to_uint8
 from ..networks.mtcnn import MTCNN
 from .align import FaceTransform, align_face
 from .detect import Face, detect_faces
-from .paste import paste_faces
+from .paste import face_mask, paste_faces
 
 WhenNone = Literal["error", "skip", "whole image"]
 PROFILE = 0.3
@@ -88,9 +88,11 @@ def central_square(image: Tensor, size: int) -> tuple[Tensor, FaceTransform]:
 
 
 def return_faces(images: Tensor, crops: Tensor, places: Sequence[FacePlace], feather: float = 0.1,
-                 color_match: float = 0.0) -> tuple[Tensor, Tensor]:
+                 color_match: float = 0.0, masks: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Photographs [B, C, H, W], crops [N, C, s, s] -> photographs with the crops in them, masks [B, 1, H, W] (0 to 1).
-    Raises InvalidInput.
+
+    masks: [1|N, 1, s', s'], 0 to 1, what of each crop is pasted (see head_mask); the crop's own edge stays soft. None
+    pastes an oval. Raises InvalidInput.
     """
     if len(crops) != len(places):
         raise InvalidInput(f"{len(crops)} crops came for {len(places)} faces; give one crop a face, in the order of "
@@ -99,11 +101,21 @@ def return_faces(images: Tensor, crops: Tensor, places: Sequence[FacePlace], fea
         raise InvalidInput(f"The faces come from {max(p.image for p in places) + 1} photographs but {len(images)} "
                            f"were given; "
                            f"give the photographs in which they were found.")
+    edged = None if masks is None else _edged(masks, len(crops), feather)
     done = []
     for index, image in enumerate(images):
         mine = [i for i, place in enumerate(places) if place.image == index]
-        done.append(paste_faces(image, crops[mine], [places[i].transform for i in mine], feather, color_match))
+        done.append(paste_faces(image, crops[mine], [places[i].transform for i in mine], feather, color_match,
+                                masks=None if edged is None else edged[mine]))
     return torch.stack([image for image, _ in done]), torch.stack([mask for _, mask in done])
+
+
+def _edged(masks: Tensor, count: int, feather: float) -> Tensor:
+    """One mask a crop, faded out towards the crop's edge."""
+    if masks.ndim != 4 or masks.shape[1] != 1 or masks.shape[2] != masks.shape[3] or len(masks) not in (1, count):
+        raise InvalidInput(f"Pasting {count} crops got masks of shape {tuple(masks.shape)} but needs a square one each, in the "
+                           f"crops' frame; Head Mask makes them.")
+    return masks.expand(count, -1, -1, -1) * face_mask(masks.shape[-1], feather, "square").to(masks)
 
 
 def outline_faces(images: Tensor, places: Sequence[FacePlace]) -> Tensor:

@@ -78,29 +78,31 @@ def paste_faces(
     feather: float = 0.12,
     color_match: float = 0.0,
     shape: MaskShape = "face",
+    masks: Sequence[Tensor] | Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Several crops into one image, smallest face first so that the nearer one ends on top; masks are united."""
     if len(crops) != len(transforms):
         raise InvalidInput(f"Pasting got {len(crops)} crops but {len(transforms)} transforms; give one for each crop.")
     united = image.new_zeros(*image.shape[:-3], 1, *image.shape[-2:])
     for k in sorted(range(len(transforms)), key=lambda k: transforms[k].side):
-        image, used = paste_face(image, crops[k], transforms[k], None, feather, color_match, shape)
+        own = None if masks is None else masks[k]
+        image, used = paste_face(image, crops[k], transforms[k], own, feather, color_match, shape)
         united = torch.maximum(united, used)
     return image, united
 
 
 def face_mask(size: int, feather: float = 0.12, shape: MaskShape = "face") -> Tensor:
     """[1, size, size], 0 to 1: the mask paste_face uses, in the crop's frame."""
-    return _shape_at(_frame(size), feather, shape)
+    return _shape_at(place_grid(size), feather, shape)
 
 
-def _frame(size: int) -> Tensor:
+def place_grid(size: int) -> Tensor:
     """[size, size, 2]: the places of a crop's pixels in its own frame, -1 to 1."""
     at = (torch.arange(size, dtype=torch.float32) + 0.5) / size * 2 - 1
     return torch.stack(torch.broadcast_tensors(at[None], at[:, None]), -1)
 
 
-def _reach(place: Tensor, center: tuple[float, float], radii: tuple[float, float], power: float) -> Tensor:
+def reach(place: Tensor, center: tuple[float, float], radii: tuple[float, float], power: float) -> Tensor:
     """[h, w]: below 1 inside the rounded ellipse."""
     return ((place - place.new_tensor(center)) / place.new_tensor(radii)).abs().pow(power).sum(-1).pow(1 / power)
 
@@ -122,7 +124,7 @@ def _shape_at(place: Tensor, feather: float, shape: MaskShape) -> Tensor:
     if shape == "square":
         depth = 1 - place.abs().amax(-1)
     else:
-        depth = (1 - _reach(place, FACE_CENTER, FACE_RADII, FACE_POWER)) * min(FACE_RADII)
+        depth = (1 - reach(place, FACE_CENTER, FACE_RADII, FACE_POWER)) * min(FACE_RADII)
     # the frame is 2 wide; a hard edge still takes a pixel or so
     t = (depth / max(2 * feather, 1e-3)).clamp(0, 1)
     return (t * t * (3 - 2 * t))[None]
@@ -179,7 +181,7 @@ def _match_color(crop: Tensor, soft: Tensor, image: Tensor, transform: FaceTrans
     inside = ((place.abs() <= 1).all(-1)).to(crop)[None]
     photo = _sample(image, place, "bilinear")
     small, under = (_small(x) for x in (crop, soft))
-    skin = (_reach(_frame(MATCH_SIZE), SKIN_CENTER, SKIN_RADII, 2.0) < 1).to(crop)
+    skin = (reach(place_grid(MATCH_SIZE), SKIN_CENTER, SKIN_RADII, 2.0) < 1).to(crop)
     # a mask of one's own may leave the skin out, a photo may end before it: then everything pasted counts
     weight = next((w for w in (under * inside * skin, under * inside) if w.sum() >= 1), None)
     if weight is None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import InvalidInput
 from ..losses.identity import IdentityLoss
-from ..losses.perceptual import LPIPS
+from ..losses.perceptual import LPIPS, spatial_mean
 from ..losses.regularizers import noise_regularization
 from .options import InversionOptions
 
@@ -41,9 +41,15 @@ OFFSETS = ((0, 0), (2, 1), (1, 3), (3, 2))
 class Objective:
     """Weighted losses of a fixed batch of targets [B, 3, H, W] in [-1, 1]."""
 
-    def __init__(self, targets: Tensor, size: int, options: InversionOptions, distances: Mapping[str, Any]) -> None:
-        """distances: the networks of EMBEDDED, or others with the same methods, by option name."""
-        self.size, self.options = size, options
+    def __init__(self, targets: Tensor, size: int, options: InversionOptions, distances: Mapping[str, Any],
+                 weight: Tensor | None = None) -> None:
+        """distances: the networks of EMBEDDED, or others with the same methods, by option name.
+
+        weight [B, 1, size, size]: how much each pixel counts in l2 and lpips. LPIPS weighs its distance maps instead of
+        seeing masked pictures: the edge of a mask would be a contour that both pictures share, and all of weight 1 is
+        plain LPIPS exactly. Identity always sees the whole face, which is what its network knows.
+        """
+        self.size, self.options, self.weight = size, options, weight
         self.targets = resize_area(targets, size)
         self.distances = {name: net for name, net in distances.items() if getattr(options, name)}
         with torch.no_grad():
@@ -76,10 +82,12 @@ class Objective:
         losses = {}
         for name, net in self.distances.items():
             views = self._views(name, small)
-            wanted = self.features[name][turn % len(views)]
-            losses[name] = net([f[ids] for f in wanted], net.features(views[turn % len(views)]))
+            view = turn % len(views)
+            weight = () if self.weight is None or name != "lpips" else (self._views(name, self.weight)[view][ids],)
+            losses[name] = net([f[ids] for f in self.features[name][view]], net.features(views[view]), *weight)
         if self.options.l2:
-            losses["l2"] = (small - self.targets[ids]).square().mean((1, 2, 3))
+            weight = None if self.weight is None else self.weight[ids]
+            losses["l2"] = spatial_mean((small - self.targets[ids]).square(), weight).mean(1)
         if self.options.deviation and code.ndim == 3:
             losses["deviation"] = (code - code.mean(1, keepdim=True)).square().mean((1, 2))
         if maps and self.options.noise_regularization:

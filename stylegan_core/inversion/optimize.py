@@ -7,9 +7,10 @@ inverted alone and in a batch end alike (to float rounding).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -19,50 +20,13 @@ from ..latents import Latents, ModelSignature, Space, codes_to_ws
 from ..losses.regularizers import normalize_noise_
 from ..networks.base import Generator
 from ..runtime import OnStep, run_chunked, trainable
+from .loss_files import loss_networks
 from .noise import map_scales, start_maps
 from .objective import EMBEDDED, Objective
 from .options import PRESETS, InversionOptions
-from .spaces import check_space, coordinates, start_codes
-
-
-@dataclass(frozen=True, eq=False)
-class InversionResult:
-    """The best codes met, as they were when their loss was measured."""
-
-    latents: Latents
-    """With the optimized noise maps, if those were optimized; `model.synthesis` of both gives `images`."""
-    images: Tensor
-    """[B, C, H, W] rendered from `latents` at the model's own resolution."""
-    losses: dict[str, Tensor]
-    """Per image [B]: each loss of the best step, unweighted, and their weighted "total"."""
-    history: dict[str, Tensor]
-    """The same by step, [steps_done, B]; NaN from the step on at which an image stopped."""
-    steps_done: int
-
-
-class _Image:
-    """One image's variables and its best state."""
-
-    def __init__(self, code: Tensor, maps: list[Tensor], losses: int) -> None:
-        self.code, self.maps = code.requires_grad_(True), [m.requires_grad_(True) for m in maps]
-        self.best_code, self.best_maps = code.detach().clone(), [m.detach().clone() for m in maps]
-        self.best_losses = torch.full((losses,), float("nan"))
-        self.best_total = self.reference = float("inf")
-        self.waiting = 0
-
-    @property
-    def leaves(self) -> list[Tensor]:
-        return [self.code, *self.maps]
-
-    def note(self, losses: Tensor, push: Tensor, tolerance: float) -> None:
-        """Keep this step, as it was rendered, if it is the best. losses end in the total."""
-        total = float(losses[-1])
-        if total < self.best_total:
-            self.best_total, self.best_losses = total, losses.clone()
-            self.best_code, self.best_maps = (self.code + push).detach(), [m.detach().clone() for m in self.maps]
-        self.waiting += 1
-        if total < self.reference * (1 - tolerance):
-            self.reference, self.waiting = total, 0
+from .region import region_weight
+from .spaces import Coordinates, check_space, coordinates, start_codes
+from .state import ImageState, InversionResult
 
 
 @contextmanager
@@ -73,16 +37,20 @@ def _gradients() -> Iterator[None]:
 
 
 class Inverter:
-    """One inversion as an object: `run` it, and take `result` at any time, also after `on_step` raised to cancel."""
+    """One inversion as an object: `run` it, and take `result` at any time, also after `on_step` raised to cancel; `run`
+    then goes on. Another day, start from the saved latents with options.start_step = steps_done."""
 
     def __init__(self, model: Generator, images: Tensor, space: Space = "w+",
                  options: InversionOptions | str = "standard", start: Latents | None = None,
-                 distances: dict[str, nn.Module] | None = None, c: Tensor | None = None) -> None:
+                 distances: dict[str, nn.Module] | None = None, c: Tensor | None = None, mask: Tensor | None = None,
+                 folders: Sequence[str | Path] = (), system: Coordinates | None = None) -> None:
         """images: [B, 3, H, H], in [-1, 1], any size; the model works at its own resolution.
 
         options: InversionOptions or the name of a preset. start: latents to begin from (one, or one an image), with
-        their noise maps; None begins at the mean. distances: networks for "lpips" and "identity" in place of the
-        embedded ones. c: one-hot labels [1|B, c_dim] for a model with classes. Raises InvalidInput, LatentMismatch.
+        their noise maps; None begins at the mean. distances: networks for "lpips" and "identity" in place of those of
+        the options. c: one-hot labels [1|B, c_dim] for a model with classes. mask: [1|B, h, h] in [0, 1], what of the
+        pictures counts. folders: where the options' networks are looked for. system: `coordinates` of an earlier Inverter
+        of this model, space and class, which need not be measured again. Raises InvalidInput, LatentMismatch.
         """
         check_space(space)
         check_targets(images)
@@ -96,26 +64,32 @@ class Inverter:
             parameter = next(self.model.parameters())
             targets = images.clone().to(parameter)
             self.c = None if c is None else c.clone().to(parameter).expand(len(targets), -1)
-            self.coordinates = coordinates(self.model, space, self.options.natural, self.c)
-            self.objective = Objective(targets, min(self.options.loss_size, model.img_resolution), self.options,
-                                       self._networks(distances or {}, parameter))
+            self.coordinates = system or coordinates(self.model, space, self.options.natural, self.c)
+            self.objective = self._objective(targets, None if mask is None else mask.clone(), distances or {}, folders)
             self._draw = torch.Generator().manual_seed(self.options.seed)
             self._scales = map_scales(self.model)
             self.names = self.objective.names(space.endswith("+"), self.options.optimize_noise and bool(self._scales))
             self._fixed_noise = self._start_variables(start, len(targets))
             self.preview = torch.zeros(len(targets), model.img_channels, *(model.img_resolution,) * 2)
         self._optimizer = torch.optim.Adam([leaf for image in self.images for leaf in image.leaves], lr=0.0)
-        self._history: list[Tensor] = []
+        self._history: list[Tensor] = [torch.full((len(targets), len(self.names)), float("nan"))] * self.options.start_step
+        for _ in self._history:
+            self.draw(self.images[0].code)
         self._chunk = self._fitting = self.options.chunk
 
-    def _networks(self, given: dict[str, nn.Module], like: Tensor) -> dict[str, nn.Module]:
+    def _objective(self, targets: Tensor, mask: Tensor | None, given: dict[str, nn.Module],
+                   folders: Sequence[str | Path]) -> Objective:
+        size = min(self.options.loss_size, self.model.img_resolution)
+        weight, self.notes = region_weight(targets, size, mask, self.options.landmarks)
+        filed, missing = loss_networks(self.options, folders)
+        self.notes += missing
         found = {}
         for name, make in EMBEDDED.items():
             if getattr(self.options, name):
                 # A network loaded under inference_mode holds tensors autograd refuses, hence the copy.
-                with trainable(given[name] if name in given else make(), weights=False) as private:
-                    found[name] = private.to(like).eval()
-        return found
+                with trainable(given.get(name) or filed.get(name) or make(), weights=False) as private:
+                    found[name] = private.to(targets).eval()
+        return Objective(targets, size, self.options, found, weight)
 
     def _start_variables(self, start: Latents | None, batch: int) -> list[Tensor] | None:
         """Make the images' leaves; return start's noise maps where they stay fixed."""
@@ -125,19 +99,21 @@ class Inverter:
         if self.options.optimize_noise:
             units = start_maps(self.model, given, self._draw)
             maps = [[u[i % len(u)][None].to(codes[0]).clone() for u in units] for i in range(batch)]
-        self.images = [_Image(code, own, len(self.names)) for code, own in zip(codes, maps, strict=True)]
+        self.images = [ImageState(code, own, len(self.names)) for code, own in zip(codes, maps, strict=True)]
         if given is None or self.options.optimize_noise:
             return None
         return [m.to(codes[0]).expand(batch, -1, -1, -1).clone() for m in given]
 
     @property
     def active(self) -> list[int]:
-        """Images that have not reached their plateau."""
+        """Images that have neither reached their plateau nor failed."""
         patience = self.options.patience
-        return [i for i, image in enumerate(self.images) if not patience or image.waiting < patience]
+        return [i for i, image in enumerate(self.images)
+                if not image.failed and (not patience or image.waiting < patience)]
 
     @property
     def steps_done(self) -> int:
+        """Of the schedule, those of an earlier run included."""
         return len(self._history)
 
     @property
@@ -146,9 +122,9 @@ class Inverter:
         return sum(image.best_total for image in self.images) / len(self.images)
 
     def run(self, on_step: OnStep | None = None) -> InversionResult:
-        """All steps, or until every image is on its plateau. Whatever on_step(i, n, images) raises flies through."""
+        """All steps left, or until every image is on its plateau. Whatever on_step(i, n, images) raises flies through."""
         steps = self.options.steps
-        for i in range(1, steps + 1):
+        for i in range(self.steps_done + 1, steps + 1):
             if not self.active:
                 break
             self.step(i / steps)
@@ -165,14 +141,11 @@ class Inverter:
             self._optimizer.zero_grad(set_to_none=True)
             self._fitting = 1
             values = run_chunked(lambda ids: self._evaluate(ids.tolist(), push), torch.tensor(active), self._chunk)
-            if not torch.isfinite(values).all():
-                raise InvalidInput(
-                    f"The inversion's loss is no longer a number at step {len(self._history) + 1}; lower the learning rate, "
-                    f"or check the model for damaged weights."
-                )
+            self._drop_failed(active, values)
             self._chunk = self._fitting
             row = values.new_full((len(self.images), values.shape[1]), float("nan"))
             row[active] = values
+            active = self.active
             for i in active:
                 self.images[i].note(row[i], push, self.options.tolerance)
             for group in self._optimizer.param_groups:
@@ -181,6 +154,17 @@ class Inverter:
             normalize_noise_([m for i in active for m in self.images[i].maps])
         self._history.append(row)
         return dict(zip(self.names, row.unbind(1), strict=True))
+
+    def _drop_failed(self, active: list[int], values: Tensor) -> None:
+        """Images whose losses are no numbers stop; the others go on. Raises InvalidInput when none is left."""
+        step = self.steps_done + 1
+        for i, good in zip(active, torch.isfinite(values).all(1).tolist(), strict=True):
+            if not good:
+                self.images[i].fail()
+                self.notes.append(f"The loss of image {i + 1} is no longer a number at step {step}; it keeps what it had.")
+        if all(image.failed for image in self.images):
+            raise InvalidInput(f"The inversion's loss is no longer a number at step {step}; lower the learning rate, or check "
+                               f"the model and the images for damage.")
 
     def draw(self, like: Tensor) -> Tensor:
         """Seeded standard normal of the shape of `like`, drawn on the CPU so that devices agree."""
@@ -212,21 +196,29 @@ class Inverter:
         c = None if self.c is None else self.c[ids]
         return self.model.synthesis(codes_to_ws(self.model, code, self.space, c), noise=noise)
 
+    @torch.no_grad()
+    def latents(self) -> Latents:
+        """The best codes so far, on the CPU; before the first step, the start."""
+        with torch.inference_mode(False):
+            codes, noise = self._best()
+            return Latents(codes.cpu(), self.space, self.signature, [m.cpu() for m in noise] if noise else None)
+
+    def _best(self) -> tuple[Tensor, list[Tensor] | None]:
+        codes = self.coordinates.to_code(torch.cat([image.best_code for image in self.images]))
+        maps = [torch.cat(layer) for layer in zip(*(image.best_maps for image in self.images), strict=True)]
+        return codes, self._noise(maps, list(range(len(self.images))))
+
     def result(self) -> InversionResult:
         """The best of the steps so far; before the first step, the start."""
         with torch.inference_mode(False), torch.no_grad():
-            everyone = list(range(len(self.images)))
-            codes = self.coordinates.to_code(torch.cat([image.best_code for image in self.images]))
-            maps = [torch.cat(layer) for layer in zip(*(image.best_maps for image in self.images), strict=True)]
-            noise = self._noise(maps, everyone)
+            codes, noise = self._best()
             pictures = run_chunked(
                 lambda ids: self._render(codes[ids], [m[ids] for m in noise] if noise else None, ids.tolist()).float(),
-                torch.tensor(everyone), self.options.chunk, "cpu")
+                torch.arange(len(codes)), self.options.chunk, "cpu")
             rows = torch.stack([image.best_losses for image in self.images])
             history = torch.stack(self._history) if self._history else torch.empty(0, *rows.shape)
-        latents = Latents(codes.cpu(), self.space, self.signature, [m.cpu() for m in noise] if noise else None)
-        return InversionResult(latents, pictures, dict(zip(self.names, rows.unbind(1), strict=True)),
-                               dict(zip(self.names, history.unbind(2), strict=True)), len(self._history))
+        return InversionResult(self.latents(), pictures, dict(zip(self.names, rows.unbind(1), strict=True)),
+                               dict(zip(self.names, history.unbind(2), strict=True)), self.steps_done, tuple(self.notes))
 
 
 def resolve_options(options: InversionOptions | str) -> InversionOptions:
@@ -239,19 +231,20 @@ def resolve_options(options: InversionOptions | str) -> InversionOptions:
 
 
 def check_targets(images: Tensor) -> None:
-    """Raise InvalidInput unless images are square, finite RGB [B, 3, H, H] in about [-1, 1]."""
+    """Raise InvalidInput unless images are square RGB [B, 3, H, H] in about [-1, 1], and one at least is finite."""
     if images.ndim != 4 or images.shape[1] != 3 or not len(images) or images.shape[2] != images.shape[3]:
         raise InvalidInput(
             f"Inversion got images of shape {tuple(images.shape)} but needs square faces [batch, 3, size, size]; "
             f"align the faces first."
         )
-    if not torch.isfinite(images).all() or images.abs().max() > 1.5:
+    if not images.isfinite().flatten(1).all(1).any() or images.nan_to_num().abs().max() > 1.5:
         raise InvalidInput("Inversion got images with NaN or values beyond [-1, 1]; scale pixels to [-1, 1].")
 
 
 def invert(model: Generator, images: Tensor, space: Space = "w+", steps: int | None = None,
            options: InversionOptions | str = "standard", start: Latents | None = None, on_step: OnStep | None = None,
-           distances: dict[str, nn.Module] | None = None, c: Tensor | None = None) -> InversionResult:
+           distances: dict[str, nn.Module] | None = None, c: Tensor | None = None, mask: Tensor | None = None,
+           folders: Sequence[str | Path] = ()) -> InversionResult:
     """images [B, 3, H, H] in [-1, 1] -> their latents; see Inverter, which also keeps what a cancelled run had found.
 
     steps: replaces the options' number. on_step(i, n, images so far) runs after every step.
@@ -259,4 +252,4 @@ def invert(model: Generator, images: Tensor, space: Space = "w+", steps: int | N
     """
     options = resolve_options(options)
     options = options if steps is None else replace(options, steps=steps)
-    return Inverter(model, images, space, options, start, distances, c).run(on_step)
+    return Inverter(model, images, space, options, start, distances, c, mask, folders).run(on_step)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import Literal, get_args
 
 from ..errors import InvalidInput
+
+LpipsNetwork = Literal["alex", "vgg"]
+IdentityNetwork = Literal["embedded", "ir_se50"]
 
 
 @dataclass(frozen=True)
@@ -13,6 +17,8 @@ class InversionOptions:
     """Defaults are the "standard" preset. A weight of 0 leaves its loss out (and its network unloaded)."""
 
     steps: int = 250
+    start_step: int = 0
+    """Steps that an earlier run has done of these: the schedule goes on there, from its latents."""
     natural: bool = True
     """Optimize w and w+ in whitened coordinates: fewer steps, and codes that blend and edit well (see Coordinates)."""
     lr: float = 0.1
@@ -22,12 +28,18 @@ class InversionOptions:
     ramp_down: float = 0.25
     """Last part of the run, over which it falls to 0 along a cosine."""
     lpips: float = 1.0
+    lpips_network: LpipsNetwork = "alex"
+    """alex is embedded; vgg (smoother, slower) needs files, see loss_networks."""
     jitter: bool = True
     """Let LPIPS see the pictures from four offsets in turn; its strided layers else leave a fine grid in the result."""
     l2: float = 0.5
     """Weight of the mean squared difference on [-1, 1]."""
     identity: float = 0.2
     """Weight of the distance between face embeddings (0 same, 0.6 another person); photographs only."""
+    identity_network: IdentityNetwork = "embedded"
+    """ir_se50 (ArcFace, as encoders are trained with: 1 - cosine) needs its file, see loss_networks."""
+    landmarks: float = 0.0
+    """What pixels at the eyes, nose tip and mouth corners count on top of 1, in lpips and l2."""
     deviation: float = 0.05
     """Weight of the mean squared distance of the rows of w+ or z+ from their mean, in units of the codes' variance."""
     noise_regularization: float = 1e5
@@ -47,18 +59,29 @@ class InversionOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name, known in (("lpips_network", LpipsNetwork), ("identity_network", IdentityNetwork)):
+            if getattr(self, name) not in get_args(known):
+                raise InvalidInput(f'Inversion got {name} = "{getattr(self, name)}"; use one of {", ".join(get_args(known))}.')
         for field in fields(self):
             value = getattr(self, field.name)
+            if isinstance(value, str):
+                continue
             if not math.isfinite(value) or value < 0:
                 raise InvalidInput(f"Inversion got {field.name} = {value}; use a finite number from 0 on.")
         for name in ("steps", "chunk", "loss_size"):
             if getattr(self, name) < 1:
                 raise InvalidInput(f"Inversion got {name} = 0; use at least 1.")
+        if self.start_step >= self.steps:
+            raise InvalidInput(f"Inversion got start_step = {self.start_step} of {self.steps} steps, which leaves none to do; "
+                               f"give more steps.")
 
     def learning_rate(self, t: float) -> float:
-        """Rate at progress t (0..1): linear rise, plateau, cosine fall (Karras et al. 2020, appendix D)."""
+        """Rate at progress t (0..1): linear rise, plateau, cosine fall (Karras et al. 2020, appendix D).
+
+        The rise begins at start_step, where Adam's averages begin anew.
+        """
         fall = min(1.0, (1 - t) / self.ramp_down) if self.ramp_down else 1.0
-        rise = min(1.0, t / self.ramp_up) if self.ramp_up else 1.0
+        rise = min(1.0, (t - self.start_step / self.steps) / self.ramp_up) if self.ramp_up else 1.0
         return self.lr * (0.5 - 0.5 * math.cos(math.pi * fall)) * rise
 
     def noise_strength(self, t: float, spread: float) -> float:
@@ -68,10 +91,12 @@ class InversionOptions:
 
 
 PRESETS: dict[str, InversionOptions] = {
+    "quick": InversionOptions(steps=30, lr=0.15, perturbation=0.0, patience=0),
     "draft": InversionOptions(steps=80, perturbation=0.0, patience=0),
     "standard": InversionOptions(),
     "high": InversionOptions(steps=1000, optimize_noise=True, patience=150),
     "textbook": InversionOptions(steps=1000, natural=False, jitter=False, l2=0.1, identity=0.0, deviation=0.0,
                                  optimize_noise=True, patience=0),
 }
-"""textbook: the projector of Karras et al. 2020 with LPIPS, as published implementations run it."""
+"""quick: a polish for an encoder's codes. textbook: the projector of Karras et al. 2020 with LPIPS, as published
+implementations run it."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ..assets import load_asset
 from ..errors import InvalidInput, LoadError
@@ -66,18 +67,26 @@ class LPIPS(nn.Module):
         # vector_norm, not sqrt of a sum: its gradient at an all-zero pixel is 0 instead of NaN
         return [f / (torch.linalg.vector_norm(f, dim=1, keepdim=True) + EPSILON) for f in self.trunk(x)]
 
-    def layers(self, a: Tensor | list[Tensor], b: Tensor | list[Tensor]) -> Tensor:
-        """[B, taps]: what each tap adds to the distance."""
+    def layers(self, a: Tensor | list[Tensor], b: Tensor | list[Tensor], weight: Tensor | None = None) -> Tensor:
+        """[B, taps]: what each tap adds to the distance. weight [B, 1, H, W]: how much each pixel counts (see spatial_mean)."""
         fa = self.features(a) if isinstance(a, Tensor) else a
         fb = self.features(b) if isinstance(b, Tensor) else b
         if [f.shape[-2:] for f in fa] != [f.shape[-2:] for f in fb]:
             raise InvalidInput("LPIPS compares images of equal size; resize one of the two.")
-        parts = [(x - y).square().mean((2, 3)) @ head for head, x, y in zip(self.heads, fa, fb, strict=True)]
+        parts = [spatial_mean((x - y).square(), weight) @ head for head, x, y in zip(self.heads, fa, fb, strict=True)]
         return torch.stack(parts, dim=1)
 
-    def forward(self, a: Tensor | list[Tensor], b: Tensor | list[Tensor]) -> Tensor:
+    def forward(self, a: Tensor | list[Tensor], b: Tensor | list[Tensor], weight: Tensor | None = None) -> Tensor:
         """Images, or the result of features(), on either side -> [B]."""
-        return self.layers(a, b).sum(1)
+        return self.layers(a, b, weight).sum(1)
+
+
+def spatial_mean(x: Tensor, weight: Tensor | None = None) -> Tensor:
+    """[B, C, h, w] -> [B, C]: mean over the pixels, each counted by weight [B, 1, H, W] >= 0, which is resized by area."""
+    if weight is None:
+        return x.mean((2, 3))
+    weight = functional.interpolate(weight, x.shape[-2:], mode="area")
+    return (x * weight).sum((2, 3)) / weight.sum((2, 3)).clamp(min=EPSILON)
 
 
 _HEAD_NAMES = ("heads.{}.weight", "lin{}.weight", "lin{}.model.1.weight")

@@ -1,5 +1,8 @@
 """One file an architecture. FAMILIES: kind -> (config, network), the one table that loading consults."""
 
+from .compact_encoder import CompactEncoder, CompactEncoderConfig
+from .discriminator import Discriminator
+from .discriminator_config import DiscriminatorConfig
 from .dualstylegan import DualStyleGAN, DualStyleGANConfig
 from .encoders import Encoder, EncoderConfig
 from .irse import IRSE50, IRSE50Config
@@ -18,7 +21,9 @@ FAMILIES: dict[str, tuple[type, type]] = {
     MobileStyleGAN.kind: (MobileStyleGANConfig, MobileStyleGAN),
     DualStyleGAN.kind: (DualStyleGANConfig, DualStyleGAN),
     Encoder.kind: (EncoderConfig, Encoder),
+    CompactEncoder.family: (CompactEncoderConfig, CompactEncoder),
     StyleBank.kind: (StyleBankConfig, StyleBank),
     StyleSampler.kind: (StyleSamplerConfig, StyleSampler),
     IRSE50.kind: (IRSE50Config, IRSE50),
+    Discriminator.kind: (DiscriminatorConfig, Discriminator),
 }

@@ -123,6 +123,7 @@ class Generator(nn.Module):
 
     @property
     def img_resolution(self) -> int:
+        """Side of the square image; nominal (4 * 2**k) where the learned input is not square, see StyleGAN2Config."""
         return self.synthesis.img_resolution
 
     @property

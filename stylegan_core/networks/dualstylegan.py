@@ -19,7 +19,7 @@ from .base import Generator, LayerHook, ModelInfo, NoiseMode, StyledLayer
 from .extrinsic import STRUCTURE_RESOLUTIONS, Exemplar, ModRes, color_rows, near_identity, structure_layers
 from .mapping import MappingConfig, MappingNetwork
 from .mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
-from .shapes import Shape, Shapes, check_shapes, nested_facts
+from .shapes import Shape, Shapes, check_shapes, nested_facts, shape_of
 from .style_weights import STRUCTURE_PLACES, Weights, parse_weights
 from .stylegan2 import StyleGAN2, StyleGAN2Config
 
@@ -42,6 +42,8 @@ class DualStyleGANConfig:
     base_kind: str = StyleGAN2.kind
     transform_layers: int = 2
     """Depth of the structure transform T_s."""
+    hidden: int | None = None
+    """Channels inside the residual blocks; None, the published form, is as many as outside."""
 
     mapping = property(lambda self: self.base.mapping)
     num_ws = property(lambda self: self.base.num_ws)
@@ -58,7 +60,9 @@ class DualStyleGANConfig:
         """Canonical keys and shapes -> config; facts go to the generator inside. LoadError when shapes contradict."""
         inside = {key.removeprefix("base."): tuple(shape) for key, shape in shapes.items() if key.startswith("base.")}
         kind = StyleGAN2.kind if "synthesis.b4.const" in inside else MobileStyleGAN.kind
-        config = cls(BASES[kind][0].from_shapes(inside, nested_facts(facts, "base")), kind, _depth(shapes))
+        base = BASES[kind][0].from_shapes(inside, nested_facts(facts, "base"))
+        out, channels, _, _ = shape_of(shapes, "structure.0.conv0.weight", 4)
+        config = cls(base, kind, _depth(shapes), None if out == channels else out)
         check_shapes(shapes, config.extrinsic_shapes())
         return config
 
@@ -71,9 +75,11 @@ class DualStyleGANConfig:
             yield from ((f"{name}.weight", (w_dim, w_dim)), (f"{name}.bias", (w_dim,)))
         for i, resolution in enumerate(STRUCTURE_RESOLUTIONS):
             c = self.width(resolution)
-            for conv in (f"structure.{i}.conv0", f"structure.{i}.conv1"):
-                yield from ((f"{conv}.weight", (c, c, 3, 3)), (f"{conv}.bias", (c,)),
-                            (f"{conv}.affine.weight", (2 * c, w_dim)), (f"{conv}.affine.bias", (2 * c,)))
+            hidden = self.hidden or c
+            for name, before, after in (("conv0", c, hidden), ("conv1", hidden, c)):
+                conv = f"structure.{i}.{name}"
+                yield from ((f"{conv}.weight", (after, before, 3, 3)), (f"{conv}.bias", (after,)),
+                            (f"{conv}.affine.weight", (2 * before, w_dim)), (f"{conv}.affine.bias", (2 * before,)))
 
 
 def _depth(shapes: Shapes) -> int:
@@ -105,15 +111,16 @@ class DualStyleGAN(nn.Module):
         self.rows = color_rows(self.base.layers)
         w_dim = self.base.w_dim
         self.transform = MappingNetwork(MappingConfig(w_dim, 0, w_dim, 1, config.transform_layers, w_dim))
-        self.structure = nn.ModuleList(ModRes(w_dim, config.width(place.resolution)) for place in self.places)
+        widths = [config.width(place.resolution) for place in self.places]
+        self.structure = nn.ModuleList(ModRes(w_dim, width, config.hidden or width) for width in widths)
         self.color = nn.ModuleList(near_identity(w_dim) for _ in self.rows)
 
     @classmethod
-    def over(cls, base: Generator) -> DualStyleGAN:
-        """A new extrinsic path over an existing generator, which is shared, not copied."""
+    def over(cls, base: Generator, hidden: int | None = None) -> DualStyleGAN:
+        """A new extrinsic path over an existing generator, which is shared, not copied. hidden: see DualStyleGANConfig."""
         if base.kind not in BASES:
             raise InvalidInput(f"A {base.kind} can't carry DualStyleGAN; use one of {', '.join(BASES)}.")
-        return cls(DualStyleGANConfig(base.config, base.kind), base=base)
+        return cls(DualStyleGANConfig(base.config, base.kind, hidden=hidden), base=base)
 
     mapping = property(lambda self: self.base.mapping)  # a generator's names, so that latents fit this model too
     layers = property(lambda self: self.base.layers)

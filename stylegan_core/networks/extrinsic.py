@@ -41,19 +41,19 @@ def color_rows(layers: Sequence[StyledLayer]) -> tuple[int, ...]:
 
 
 class AdaINConv(nn.Module):
-    """Instance norm, scale and shift from a style, 3x3 convolution, leaky ReLU: x [B, C, h, w] -> same."""
+    """Instance norm, scale and shift from a style, 3x3 convolution, leaky ReLU: x [B, C, h, w] -> [B, out, h, w]."""
 
-    def __init__(self, w_dim: int, channels: int) -> None:
+    def __init__(self, w_dim: int, channels: int, out: int) -> None:
         super().__init__()
         self.affine = nn.Linear(w_dim, 2 * channels)
-        self.weight = nn.Parameter(torch.randn(channels, channels, 3, 3) * 0.01)
-        self.bias = nn.Parameter(torch.zeros(channels))
+        self.weight = nn.Parameter(torch.randn(out, channels, 3, 3) * 0.01)
+        self.bias = nn.Parameter(torch.zeros(out))
         with torch.no_grad():
             self.affine.bias.copy_(torch.cat([torch.ones(channels), torch.zeros(channels)]))
 
     def statistics(self, style: Tensor) -> tuple[Tensor, Tensor]:
         """style [E, w_dim] -> (scale, shift) [E, C, 1, 1], with the convolution's run-time gain folded in."""
-        both = self.affine(style)[:, :, None, None] / math.sqrt(9 * len(self.bias))
+        both = self.affine(style)[:, :, None, None] / math.sqrt(9 * self.weight.shape[1])
         scale, shift = both.chunk(2, dim=1)
         return scale, shift
 
@@ -64,11 +64,11 @@ class AdaINConv(nn.Module):
 
 
 class ModRes(nn.Module):
-    """Modulative residual block (2203.13248, section 3.2): x + weight * C2(A2(C1(A1(x))))."""
+    """Modulative residual block (2203.13248, section 3.2): x + weight * C2(A2(C1(A1(x)))); `hidden` channels between."""
 
-    def __init__(self, w_dim: int, channels: int) -> None:
+    def __init__(self, w_dim: int, channels: int, hidden: int) -> None:
         super().__init__()
-        self.conv0, self.conv1 = AdaINConv(w_dim, channels), AdaINConv(w_dim, channels)
+        self.conv0, self.conv1 = AdaINConv(w_dim, channels, hidden), AdaINConv(w_dim, hidden, channels)
 
     def statistics(self, style: Tensor) -> Statistics:
         return self.conv0.statistics(style), self.conv1.statistics(style)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StyleSamplerConfig:
-    """Rows of z+ codes and the widths of both networks."""
+    """Rows of the codes and the widths of both networks."""
 
     structure_rows: int = STRUCTURE_PLACES
-    """First rows, which act up to 32 px; 7 for a StyleGAN2."""
+    """First rows, which act up to 32 px; 7 for a StyleGAN2, 10 for a MobileStyleGAN."""
     color_rows: int = 11
     dim: int = 512
     noise_dim: int = 128
     hidden: int = 128
+    space: Literal["z+", "w+"] = "z+"
+    """Of the codes; the published ones are z+."""
 
     @property
     def num_ws(self) -> int:
@@ -41,7 +43,7 @@ class StyleSamplerConfig:
 
     @classmethod
     def from_shapes(cls, shapes: Shapes, facts: Mapping[str, Any]) -> StyleSamplerConfig:
-        """Canonical keys and shapes -> config; facts may give structure_rows. Raises LoadError."""
+        """Canonical keys and shapes -> config; facts may give structure_rows and space. Raises LoadError."""
         rows = int(facts.get("structure_rows", STRUCTURE_PLACES))
         hidden, noise = shape_of(shapes, "structure.fc0.weight", 2)
         out, color = (shape_of(shapes, f"{part}.fc2.weight", 2)[0] for part in ("structure", "color"))
@@ -49,7 +51,7 @@ class StyleSamplerConfig:
             raise LoadError(f"The sampler gives {out} structure and {color} color numbers, which make no {rows} rows "
                             f"and whole color rows; the file is damaged.")
         dim = out // rows
-        config = cls(rows, color // dim, dim, noise, hidden)
+        config = cls(rows, color // dim, dim, noise, hidden, facts.get("space", "z+"))
         for part, numbers in (("structure", out), ("color", color)):
             check_shapes(shapes, [(f"{part}.fc0.weight", (hidden, noise)), (f"{part}.fc1.weight", (hidden, hidden)),
                                   (f"{part}.fc2.weight", (numbers, hidden))])
@@ -73,7 +75,7 @@ class StyleNet(nn.Module):
 
 
 class StyleSampler(nn.Module):
-    """Draws extrinsic z+ codes. In eval mode a code depends on its own noise alone."""
+    """Draws extrinsic codes. In eval mode a code depends on its own noise alone."""
 
     kind: ClassVar[str] = "style_sampler"
 
@@ -94,10 +96,10 @@ class StyleSampler(nn.Module):
         return torch.cat([self.structure(structure_noise.to(like)), self.color(color_noise.to(like))], dim=1)
 
     def forward(self, structure_noise: Tensor, color_noise: Tensor) -> Latents:
-        """The same as Latents in z+."""
+        """The same as Latents."""
         from ..latents import Latents  # latents builds on networks
 
-        return Latents(self.codes(structure_noise, color_noise), "z+")
+        return Latents(self.codes(structure_noise, color_noise), self.config.space)
 
     @torch.no_grad()
     def sample(self, n: int, seed: int = 0, hold_structure: bool = False, hold_color: bool = False) -> Latents:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -44,6 +44,21 @@ class StyleBankConfig:
         return cls(names, rows, dim, **told)
 
 
+def style_index(names: Sequence[str], style: int | str) -> int:
+    """Number of a style given by number, name, or name without suffix. Raises InvalidInput naming the range."""
+    if isinstance(style, str) and not style.strip().lstrip("-").isdigit():
+        stems = [name.rsplit(".", 1)[0] for name in names]
+        found = [i for i in range(len(names)) if style in (names[i], stems[i])]
+        if found:
+            return found[0]
+        raise InvalidInput(f'There is no style "{style}" among these {len(names)}, the first being '
+                           f'{", ".join(names[:5])}; pick one of the names, or 0 to {len(names) - 1}.')
+    number = int(style)
+    if not 0 <= number < len(names):
+        raise InvalidInput(f"Style {number} was asked of {len(names)} styles; pick one from 0 to {len(names) - 1}.")
+    return number
+
+
 class StyleBank(nn.Module):
     """codes [N, num_ws, dim] in the order of config.names."""
 
@@ -78,18 +93,8 @@ class StyleBank(nn.Module):
         return len(self.config.names)
 
     def index(self, style: int | str) -> int:
-        """Number of a style given by number, name, or name without suffix. Raises InvalidInput naming the range."""
-        if isinstance(style, str) and not style.strip().lstrip("-").isdigit():
-            stems = [name.rsplit(".", 1)[0] for name in self.names]
-            found = [i for i in range(len(self)) if style in (self.names[i], stems[i])]
-            if found:
-                return found[0]
-            raise InvalidInput(f'There is no style "{style}" in this bank of {len(self)}, the first being '
-                               f'{", ".join(self.names[:5])}; pick one of its names, or 0 to {len(self) - 1}.')
-        number = int(style)
-        if not 0 <= number < len(self):
-            raise InvalidInput(f"Style {number} was asked of a bank of {len(self)}; pick one from 0 to {len(self) - 1}.")
-        return number
+        """Number of a style; see style_index."""
+        return style_index(self.names, style)
 
     def pick(self, styles: int | str | Iterable[int | str]) -> Latents:
         """Codes of one or more styles, by number or name, as Latents. Raises InvalidInput."""

@@ -20,8 +20,8 @@ def resample_kernel(taps: Sequence[float] | Sequence[Sequence[float]] | Tensor =
     """[T] taps (their outer product) or [T, T] -> [T, T] float32 of sum 1."""
     kernel = torch.as_tensor(taps, dtype=torch.float32, device="cpu")  # real even where a network is built on "meta"
     kernel = torch.outer(kernel, kernel) if kernel.ndim == 1 else kernel
-    if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or float(kernel.sum()) == 0:
-        raise InvalidInput(f"A resample kernel has shape {list(kernel.shape)}; give 1-D or square 2-D taps, sum not 0.")
+    if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or not kernel.isfinite().all() or float(kernel.sum()) == 0:
+        raise InvalidInput(f"A resample kernel has shape {list(kernel.shape)}; give finite 1-D or square 2-D taps, sum not 0.")
     return kernel / kernel.sum()
 
 
@@ -70,3 +70,14 @@ def conv_transpose_up2d(x: Tensor, weight: Tensor, kernel: Tensor, bias: Tensor 
     taps = kernel.shape[-1]
     x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
     return filter2d(x, kernel, ((taps + 1) // 2 - 1, (taps - 2) // 2), gain=4.0, bias=bias)
+
+
+def conv_down2d(x: Tensor, weight: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x [B, I, H, W], weight [O, I, k, k], k odd -> [B, O, H / 2, W / 2]: FIR, then the convolution at stride 2.
+
+    A 1x1 convolution reads only every other filtered sample, so the FIR makes no others.
+    """
+    if weight.shape[-1] == 1:
+        return F.conv2d(downsample2d(x, kernel), weight, bias)
+    taps, pad = kernel.shape[-1], weight.shape[-1] // 2
+    return F.conv2d(filter2d(x, kernel, ((taps - 1) // 2 + pad, (taps - 2) // 2 + pad)), weight, bias, stride=2)

@@ -6,13 +6,19 @@ renders them with the plain generator and encodes that face, which leaves behind
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
+from ..faces.frame import check_aligned
+from ..inversion.encode import PortraitEncoder
 from ..inversion.noise import map_scales
 from ..inversion.options import InversionOptions
 from ..latents import Latents, ModelSignature, Space, codes_to_ws
@@ -20,13 +26,18 @@ from ..losses.identity import IdentityLoss
 from ..losses.perceptual import LPIPS
 from ..losses.regularizers import normalize_noise_
 from ..networks.base import Generator
-from ..networks.encoders import INPUT, Encoder, prepare_portraits
+from ..networks.encoders import INPUT, prepare_portraits
 from ..networks.extrinsic import color_rows
+from ..networks.mapping import fingerprint
 from ..runtime import OnStep, private_copy
 from .noise import joint_noise_regularization
 
 SKIPPED_COLOR_ROWS = 1
 """The published code keeps color from the second color row on (row 8 of 18), and files made with it rely on that."""
+
+
+CODES = ("intrinsic", "extrinsic", "optimized")
+STAGES = ("encoded", "optimized", "destylized")
 
 
 @dataclass(frozen=True)
@@ -60,8 +71,22 @@ class Destylized(NamedTuple):
     """The face, in the encoder's space: content code of the training pair."""
     extrinsic: Latents
     """The drawing as the encoder sees it: its style code."""
+    optimized: Latents
+    """What stage II found: the face the styled generator draws the picture from."""
     faces: dict[str, Tensor]
     """[B, C, H, W] on the CPU of each stage: "encoded", "optimized", "destylized"."""
+
+    @staticmethod
+    def combine(parts: Sequence[Destylized]) -> Destylized:
+        intrinsic, extrinsic, optimized = (Latents.combine([getattr(part, name) for part in parts]) for name in CODES)
+        faces = {stage: torch.cat([part.faces[stage] for part in parts]) for stage in STAGES}
+        return Destylized(intrinsic, extrinsic, optimized, faces)
+
+    def save(self, folder: Path) -> None:
+        """The three codes as files of Latents in a folder, which is made."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in CODES:
+            getattr(self, name).save(folder / f"{name}.safetensors")
 
 
 @dataclass
@@ -79,12 +104,15 @@ class _Chunk:
 
 
 class Destylizer:
-    """A destylization as an object: `run` it; after an interruption `finished` holds what is done, and `run` goes on."""
+    """A destylization as an object: `run` it; after an interruption `finished` holds what is done, and `run` goes on.
 
-    def __init__(self, plain: Generator, styled: Generator, encoder: Encoder, images: Tensor,
+    With a folder to keep them in, finished drawings survive the program too.
+    """
+
+    def __init__(self, plain: Generator, styled: Generator, encoder: PortraitEncoder, images: Tensor,
                  options: DestylizeOptions | None = None, perceptual: LPIPS | None = None,
                  identity: nn.Module | None = None, noise: list[Tensor] | None = None) -> None:
-        """plain, styled: parent and child generator (one mapping, same size). images [B, 3, H, W] in [-1, 1], aligned.
+        """plain, styled: parent and child generator (one mapping, same size). images [B, 3, S, S] in [-1, 1], aligned.
 
         perceptual, identity: default to the embedded networks; the paper used LPIPS-VGG and ArcFace. noise: starting
         unit maps [1|B, 1, h, w]. Raises InvalidInput, LatentMismatch.
@@ -93,6 +121,7 @@ class Destylizer:
             raise InvalidInput(f"The plain generator draws {plain.img_resolution} px and the styled one "
                                f"{styled.img_resolution} px from {plain.num_ws} and {styled.num_ws} rows; "
                                f"use a generator and its own fine-tuned child.")
+        check_aligned(images)
         self.plain, self.encoder, self.options = plain, encoder, options or DestylizeOptions()
         parameter = next(plain.parameters())
         with torch.inference_mode(False):
@@ -106,54 +135,88 @@ class Destylizer:
         self.finished: list[Destylized] = []
         self.history: list[list[dict[str, float]]] = []
         """Losses of every step, chunk by chunk."""
-        self._draw = torch.Generator().manual_seed(self.options.seed)
         self._chunk: _Chunk | None = None
         self._schedule = InversionOptions(steps=max(self.options.steps, 1), lr=self.options.lr)
 
     @property
-    def chunks(self) -> int:
-        return -(-len(self.images) // self.options.chunk)
+    def done(self) -> int:
+        """Drawings that are finished."""
+        return sum(len(part.intrinsic) for part in self.finished)
 
-    def run(self, on_step: OnStep | None = None) -> Destylized:
-        """All chunks -> their joint result; on_step(step, all steps, preview) may raise to cancel."""
-        steps = self.options.steps
-        while len(self.finished) < self.chunks:
-            chunk = self._chunk = self._chunk or self._start(len(self.finished))
-            while len(chunk.history) < steps:
-                preview = self._step(chunk)
-                if on_step is not None:
-                    on_step(len(self.finished) * steps + len(chunk.history), self.chunks * steps, preview)
-            self.finished.append(self._finish(chunk))
-            self.history.append(chunk.history)
-            self._chunk = None
+    @cached_property
+    def key(self) -> str:
+        """Sixteen hex digits that name this very work: its drawings, generators and options."""
+        digest = hashlib.sha256(repr(self.options).encode())
+        networks: tuple[Any, ...] = (self.plain, self.styled, self.encoder)
+        for model in networks:
+            digest.update(fingerprint(model.state_dict()).encode())
+        digest.update(self.images.detach().float().cpu().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def run(self, on_step: OnStep | None = None, keep: Path | None = None) -> Destylized:
+        """All drawings -> their joint result; on_step(step, all steps, preview) may raise to cancel.
+
+        keep: a folder in which the codes of finished drawings wait after an interruption, and from which the same work
+        (see key) goes on. Their faces are then drawn again with the models' own noise.
+        """
+        if keep is not None:
+            self._restore(keep / self.key)
+        try:
+            while self.done < len(self.images):
+                self._run_chunk(on_step)
+        except BaseException:
+            if keep is not None and self.finished:
+                self.result().save(keep / self.key)
+            raise
+        if keep is not None:
+            _forget(keep / self.key)
         return self.result()
+
+    def _run_chunk(self, on_step: OnStep | None) -> None:
+        steps, size = self.options.steps, self.options.chunk
+        before, chunks = (-(-n // size) * steps for n in (self.done, len(self.images)))
+        chunk = self._chunk = self._chunk or self._start(self.done)
+        while len(chunk.history) < steps:
+            preview = self._step(chunk)
+            if on_step is not None:
+                on_step(before + len(chunk.history), chunks, preview)
+        self.finished.append(self._finish(chunk))
+        self.history.append(chunk.history)
+        self._chunk = None
 
     def result(self) -> Destylized:
         """The drawings finished so far. Raises InvalidInput when there are none."""
         if not self.finished:
             raise InvalidInput("No drawing is destylized yet; let the work go on for longer.")
-        faces = {name: torch.cat([f.faces[name] for f in self.finished]) for name in self.finished[0].faces}
-        return Destylized(Latents.combine([f.intrinsic for f in self.finished]),
-                          Latents.combine([f.extrinsic for f in self.finished]), faces)
+        return Destylized.combine(self.finished)
 
     @torch.no_grad()
-    def _start(self, number: int) -> _Chunk:
+    def _restore(self, folder: Path) -> None:
+        if self.finished or not folder.is_dir():
+            return
+        intrinsic, extrinsic, optimized = (Latents.load(folder / f"{name}.safetensors") for name in CODES)
+        stages = ((extrinsic, 1.0), (optimized, self.options.truncation_psi), (intrinsic, self.options.truncation_psi))
+        faces = [self.plain.synthesis(codes.ws(self.plain) * psi).cpu() for codes, psi in stages]
+        self.finished.append(Destylized(intrinsic, extrinsic, optimized, dict(zip(STAGES, faces, strict=True))))
+
+    @torch.no_grad()
+    def _start(self, first: int) -> _Chunk:
         """Stage I, and what stage II compares with."""
         with torch.inference_mode(False):
-            size = self.options.chunk
-            images = self.images[number * size : (number + 1) * size]
+            images = self.images[first : first + self.options.chunk]
             encoded = self.encoder.encode(images, self.plain).tensor.clone()
             targets = self._small(images)
             code = encoded.clone().requires_grad_(True)
-            maps = [m.requires_grad_(True) for m in self._start_maps(number * size, len(images), encoded)]
+            maps = [m.requires_grad_(True) for m in self._start_maps(first, len(images), encoded)]
             optimizer = torch.optim.Adam([code, *maps], lr=self.options.lr)
             return _Chunk(targets, encoded, code, maps, self.perceptual.features(targets),
                           self.identity.features(targets), optimizer)
 
     def _start_maps(self, first: int, batch: int, like: Tensor) -> list[Tensor]:
         if self.noise is None:
+            draw = torch.Generator().manual_seed(self.options.seed + first)
             shapes = self.styled.synthesis.noise_shapes()
-            return [torch.randn(batch, 1, *shape, generator=self._draw).to(like) for shape in shapes]
+            return [torch.randn(batch, 1, *shape, generator=draw).to(like) for shape in shapes]
         return [(n if len(n) == 1 else n[first : first + batch]).expand(batch, -1, -1, -1).to(like).clone()
                 for n in self.noise]
 
@@ -198,15 +261,23 @@ class Destylizer:
         optimized = self._render(self.plain, code, maps, self.options.truncation_psi)
         intrinsic = self.encoder.encode(optimized, self.plain).tensor.clone()
         intrinsic[:, kept] = chunk.encoded[:, kept]
-        faces = {"encoded": self.plain.synthesis(codes_to_ws(self.plain, chunk.encoded, self.space)), "optimized": optimized,
-                 "destylized": self._render(self.plain, intrinsic, maps, self.options.truncation_psi)}
+        faces = (self.plain.synthesis(codes_to_ws(self.plain, chunk.encoded, self.space)), optimized,
+                 self._render(self.plain, intrinsic, maps, self.options.truncation_psi))
         made_for = ModelSignature.of(self.plain)
-        return Destylized(Latents(intrinsic, self.space, made_for), Latents(chunk.encoded, self.space, made_for),
-                          {name: face.cpu() for name, face in faces.items()})
+        codes = [Latents(tensor.cpu(), self.space, made_for) for tensor in (intrinsic, chunk.encoded, code)]
+        return Destylized(codes[0], codes[1], codes[2], {name: face.cpu() for name, face in zip(STAGES, faces, strict=True)})
 
 
-def destylize(plain: Generator, styled: Generator, encoder: Encoder, images: Tensor,
+def _forget(folder: Path) -> None:
+    """Remove what `Destylized.save` wrote."""
+    for name in CODES:
+        (folder / f"{name}.safetensors").unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def destylize(plain: Generator, styled: Generator, encoder: PortraitEncoder, images: Tensor,
               options: DestylizeOptions | None = None, perceptual: LPIPS | None = None, identity: nn.Module | None = None,
-              noise: list[Tensor] | None = None, on_step: OnStep | None = None) -> Destylized:
-    """Drawings -> intrinsic and extrinsic codes and each stage's face; see Destylizer, which can also be interrupted."""
-    return Destylizer(plain, styled, encoder, images, options, perceptual, identity, noise).run(on_step)
+              noise: list[Tensor] | None = None, on_step: OnStep | None = None, keep: Path | None = None) -> Destylized:
+    """Drawings -> intrinsic and extrinsic codes and each stage's face; see Destylizer, its run for on_step and keep."""
+    return Destylizer(plain, styled, encoder, images, options, perceptual, identity, noise).run(on_step, keep)

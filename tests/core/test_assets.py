@@ -1,4 +1,4 @@
-"""Every embedded network has a card that tells its true hash."""
+"""Every embedded network has a card that tells its true hash, and all of them together stay small."""
 
 from __future__ import annotations
 
@@ -7,10 +7,21 @@ import re
 
 import pytest
 
+import stylegan_core as sg
 from stylegan_core.assets import FOLDER, asset_path, load_asset
 from stylegan_core.errors import LoadError
 
-SIZES = {"mtcnn": 1.1e6, "lpips_alex": 5.1e6, "identity": 6.6e6}
+SIZES = {"mtcnn": 1.1, "lpips_alex": 5.1, "identity": 6.6, "base": 18.5, "toon": 18.5, "encoder": 16.0, "dualstylegan": 19.5,
+         "styles": 0.5, "style_sampler": 2.5, "directions": 0.1}
+"""Megabytes at most."""
+KINDS = {"base": "mobilestylegan", "toon": "mobilestylegan", "encoder": "encoder", "dualstylegan": "dualstylegan",
+         "styles": "style_bank", "style_sampler": "style_sampler"}
+ALL_TOGETHER = 90.0
+
+
+def test_every_file_is_known() -> None:
+    assert {path.stem for path in FOLDER.glob("*.safetensors")} == set(SIZES)
+    assert sum(path.stat().st_size for path in FOLDER.iterdir() if path.is_file()) < ALL_TOGETHER * 1e6
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -19,14 +30,29 @@ def test_card(name) -> None:
     card = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
     told = re.search(rf"- sha256 of {name}\.safetensors: `([0-9a-f]{{64}})`", card)
     assert told is not None and told[1] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert "## Licence" in card and "python -m tools.assets.convert_" in card
-    assert path.stat().st_size < SIZES[name]
+    assert "licence" in card.lower() and "tools" in card
+    assert path.stat().st_size < SIZES[name] * 1e6
 
 
 @pytest.mark.parametrize("name", SIZES)
 def test_values_are_finite(name) -> None:
     assert all(t.float().isfinite().all() for t in load_asset(name).values())
 
+
+@pytest.mark.parametrize("name", KINDS)
+def test_networks_load(name) -> None:
+    model = sg.load(sg.builtin(name))
+    assert model.kind == sg.inspect(sg.builtin(name)).kind == KINDS[name]
+
+
+def test_the_family_fits_together() -> None:
+    base, toon, encoder, dual, bank = (sg.load(sg.builtin(n)) for n in ("base", "toon", "encoder", "dualstylegan", "styles"))
+    latents = bank.pick("owl night")
+    for model in (base, toon, dual.base):
+        latents.check(model)
+    assert encoder.signature.mapping_hash == sg.ModelSignature.of(base).mapping_hash
+    assert sg.load(sg.builtin("style_sampler")).sample(2, 0).ws(dual.base).shape == (2, base.num_ws, base.w_dim)
+    assert len(bank) == 24
 
 
 def test_unknown_asset() -> None:

@@ -12,6 +12,7 @@ from support import expected, pixels
 
 import stylegan_core as sg
 
+GOLDENS = Path(__file__).parents[1] / "goldens"
 
 def test_sampled_image_is_the_cores(engine):
     engine.succeed(sampled("sampled/a"))
@@ -32,6 +33,13 @@ def test_facts_name_the_model(engine):
                     "show": save(["image", 0], "facts/a"), "latents": sample(), "image": generate(["base", 0], ["latents", 0])})
     told = sg.inspect(engine.files("stylegan/facts/copy_*.safetensors")[-1])
     assert (told.kind, told.resolution, told.notes["comment"]) == ("mobilestylegan", 32, "mine")
+
+
+def test_the_size_of_a_file_that_does_not_tell(engine):
+    shutil.copy(GOLDENS / "ros1_running_tiny/010000.model", engine.base / "models/stylegan/first.model")
+    model = node("AtelierLoadStyleGAN", file="first.model", weights="ema", resolution=16)
+    engine.succeed({"base": model, "keep": node("AtelierSaveStyleGAN", model=["base", 0], name="sized/copy", notes="")})
+    assert sg.inspect(engine.files("stylegan/sized/copy_*.safetensors")[-1]).resolution == 16
 
 
 @pytest.mark.parametrize("mode", ["swap", "smooth", "linear"])

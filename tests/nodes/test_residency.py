@@ -73,3 +73,19 @@ def test_a_blend_draws_the_same_as_without_comfyui(probe):
                   float((before - base.core.synthesis(ws)).abs().max())]
     """)
     assert answer == [0.0, 0.0]
+
+
+def test_encoders_move_whole_and_make_room_for_what_they_see_and_draw(probe):
+    answer = probe("""
+        encoders = sys.modules[root + ".stylegan_core.networks.encoders"]
+        irse = sys.modules[root + ".stylegan_core.networks.irse"]
+        heads = (encoders.HeadGroup(0, 8, 16, 4),)
+        config = encoders.EncoderConfig(heads, 16, irse.IRSEConfig((16,) * 4))
+        plain = residency.Resident(encoders.Encoder(config))
+        drawing = encoders.Encoder(config)
+        drawing.decoder = type("Large", (torch.nn.Module,), {"img_resolution": 512})()
+        answer = [plain.activation_bytes(2), residency.Resident(drawing).activation_bytes(2) // plain.activation_bytes(2),
+                  str(residency.on_device(plain, base, batch=2)), len(plain.patchers()),
+                  pointers(plain.patcher.model) == pointers(plain.core)]
+    """)
+    assert answer[0] == 2 * 256**2 * 1024 and answer[1] == 4 and answer[3:] == [1, True]

@@ -13,7 +13,13 @@ LANGUAGES = ("en", "ko", "ja", "zh")
 NODES = ("LoadStyleGAN", "SaveStyleGAN", "BlendStyleGANsByResolution", "BlendStyleGANsByCurve", "BlendPreviewGrid",
          "SampleLatents", "TruncateLatents", "MixStyles", "InterpolateLatents", "CombineLatents", "PickLatents",
          "SaveLatents", "LoadLatents", "GenerateImage", "LoadExamplePortrait", "AlignFaces", "PasteFacesBack",
-         "InvertByOptimization", "InversionOptions")
+         "InvertByOptimization", "InversionOptions", "LoadGANEncoder", "InvertWithEncoder", "ReconstructionReport",
+         "FindDirections", "DirectionPreviewGrid", "ApplyDirection", "LoadDirections", "SaveDirections", "AlignVideoFaces",
+         "InvertVideo", "MovingCrop",
+         "LoadDualStyleGAN", "LoadStyleCodes", "SaveStyleCodes", "PickStyle", "BlendStyles", "InterpolateStyles",
+         "LoadStyleSampler", "SampleStyle", "RecommendStyle", "TransferExemplarStyle", "DestylizePortrait", "RefineStyle",
+         "HeadMask",
+         "TuneModelToImage", "ApplyModelDelta", "SaveModelDelta", "LoadModelDelta")
 """Released ids; they never change."""
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 MAX_VISIBLE = 6

@@ -39,6 +39,10 @@ class Rendering:
     ink: tuple[float, float, float] = (0.16, 0.09, 0.10)
     line: float = 0.975
     """Weight of the wider Gaussian in the difference of Gaussians; nearer 1 draws more lines."""
+    duotone: float = 0.0
+    """How far the colors give way to the ramp from `shadow` to `light`."""
+    shadow: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    light: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
 def pixel_grid(size: int) -> Tensor:
@@ -74,9 +78,25 @@ def move(images: Tensor, points: Tensor, shape: Shape = Shape()) -> Tensor:  # n
 
 def draw(images: Tensor, style: Rendering = Rendering()) -> Tensor:  # noqa: B008 (frozen)
     """images [B, 3, S, S] in [0, 1] -> the same drawn: flat steps of lightness, limited chroma, ink lines (XDoG)."""
-    smooth = images
+    return paint(smoothed(images), lines(images, style.line), style)
+
+
+def smoothed(images: Tensor) -> Tensor:
+    """images [B, 3, S, S] in [0, 1] without small texture, edges kept."""
     for _ in range(4):
-        smooth = bilateral_blur(smooth, (7, 7), 0.08, (3.0, 3.0))
+        images = bilateral_blur(images, (7, 7), 0.08, (3.0, 3.0))
+    return images
+
+
+def lines(images: Tensor, weight: float = Rendering.line) -> Tensor:
+    """images [B, 3, S, S] in [0, 1] -> [B, 1, S, S]: 1 is paper, 0 is ink (XDoG, Winnemoeller et al. 2012)."""
+    gray = rgb_to_grayscale(bilateral_blur(images, (7, 7), 0.1, (2.0, 2.0)))
+    edges = gaussian_blur2d(gray, (9, 9), (1.0, 1.0)) - weight * gaussian_blur2d(gray, (13, 13), (1.8, 1.8))
+    return ((torch.sigmoid(edges * 160) - 0.15) / 0.5).clamp(0, 1)
+
+
+def paint(smooth: Tensor, paper: Tensor, style: Rendering) -> Tensor:
+    """What smoothed and lines gave of a picture -> the drawing [B, 3, S, S] in [0, 1]."""
     lab = rgb_to_lab(smooth)
     steps = lab[:, :1] / 100 * style.levels
     stepped = (steps.floor() + torch.sigmoid((steps - steps.floor() - 0.5) * 14)) / style.levels * 100
@@ -84,7 +104,8 @@ def draw(images: Tensor, style: Rendering = Rendering()) -> Tensor:  # noqa: B00
     chroma = lab[:, 1:].norm(dim=1, keepdim=True) + 1e-4
     limited = lab[:, 1:] / chroma * style.chroma_limit * torch.tanh(chroma * style.chroma / style.chroma_limit)
     flat = lab_to_rgb(torch.cat([(lightness - 50) * 1.1 + 50 + style.lift, limited], dim=1)).clamp(0, 1)
-    gray = rgb_to_grayscale(bilateral_blur(images, (7, 7), 0.1, (2.0, 2.0)))
-    edges = gaussian_blur2d(gray, (9, 9), (1.0, 1.0)) - style.line * gaussian_blur2d(gray, (13, 13), (1.8, 1.8))
-    paper = ((torch.sigmoid(edges * 160) - 0.15) / 0.5).clamp(0, 1)
+    if style.duotone:
+        shadow, light = (torch.tensor(c).view(1, 3, 1, 1) for c in (style.shadow, style.light))
+        tone = ((rgb_to_lab(flat)[:, :1] - 8) / 84).clamp(0, 1)
+        flat = torch.lerp(flat, torch.lerp(shadow, light, tone), style.duotone)
     return flat * paper + torch.tensor(style.ink).view(1, 3, 1, 1) * (1 - paper)

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,13 +45,22 @@ class Finding:
 
 
 def sources(folder: Path) -> list[Path]:
-    """Every small checkpoint of the tests that is meant to load, and one of this project's own made from it."""
+    """Every small checkpoint of the tests that is meant to load; some again as this project's own; discriminators apart."""
+    import torch
+
     from stylegan_core import checkpoints
 
     found = [p for p in sorted(GOLDENS.glob("*/*")) if p.suffix in SUFFIXES and p.stat().st_size < MAX_BYTES
              and p.parent.name != "hostile" and "hostile" not in p.name]
     again = [p for p in found if p.parent.name in ("tf_sg2_gray", "swap_ros2_tiny") and p.name != "model_B.pt"]
-    return [*found, *(checkpoints.save(checkpoints.load(p), folder / p.parent.name) for p in again)]
+    own = [checkpoints.save(checkpoints.load(p), folder / p.parent.name) for p in again]
+    for p in found:
+        if p.parent.name in ("ada_sg2_cond", "ros2_train_tiny"):
+            judge = checkpoints.load(p, which="discriminator")
+            own.append(checkpoints.save(judge, folder / f"{p.parent.name}_discriminator"))
+            torch.save({"D": judge.state_dict()}, folder / f"{p.parent.name}_discriminator.pt")
+            own.append(folder / f"{p.parent.name}_discriminator.pt")
+    return [*found, *own]
 
 
 def watch(files: list[Path], warm_up: list[Path], here: Path) -> list[dict]:
@@ -87,8 +98,9 @@ def variants(count: int, seed: int, files: list[Path]) -> Iterator[tuple[int, Pa
         yield i, path, *mutate(data[path], i)
 
 
-def fuzz(count: int, seed: int, folder: Path) -> tuple[list[Finding], Counter[str]]:
-    """Run `count` variants from `seed` on; (broken promises, outcomes by number)."""
+def fuzz(count: int, seed: int, folder: Path, minutes: float = math.inf) -> tuple[list[Finding], Counter[str]]:
+    """Run `count` variants from `seed` on, no new batch after `minutes`; (broken promises, outcomes by number)."""
+    end = time.monotonic() + 60 * minutes
     here, made = folder / "empty", folder / "made"
     here.mkdir()
     made.mkdir()
@@ -109,6 +121,8 @@ def fuzz(count: int, seed: int, folder: Path) -> tuple[list[Finding], Counter[st
                     findings.append(Finding(f"{path.parent.name}/{path.name}", mutation, i, why))
                 target.unlink(missing_ok=True)
             batch = []
+            if time.monotonic() > end:
+                break
     left = [p.name for p in here.iterdir()]
     return findings + [Finding("?", "?", seed, f"left {name} behind") for name in left], outcomes
 
@@ -117,9 +131,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tools.fuzz", description=__doc__)
     parser.add_argument("--count", type=int, default=2000, help="number of variants")
     parser.add_argument("--seed", type=int, default=0, help="first seed; variant i uses seed + i")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no new batch after this time")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        findings, outcomes = fuzz(options.count, options.seed, Path(folder))
+        findings, outcomes = fuzz(options.count, options.seed, Path(folder), options.minutes)
     print(", ".join(f"{name}: {n}" for name, n in outcomes.most_common()))
     for f in findings:
         print(f"seed {f.seed} {f.mutation} {f.file}: {f.why}")

@@ -2,6 +2,7 @@
 
 from ..layout import Layout
 from . import (
+    discriminators,
     dualstylegan,
     irse,
     mobilestylegan,
@@ -30,4 +31,7 @@ LAYOUTS: tuple[Layout, ...] = (
     style_codes.LAYOUT,
     sampler.LAYOUT,
     irse.LAYOUT,
+    discriminators.NVIDIA,
+    discriminators.ROSINALITY,
+    discriminators.TENSORFLOW,
 )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
-from ...errors import LoadError, UnsupportedCheckpoint
-from ..layout import Bundle, Canonical, Layout, Move, check_resolution, keep, move_keys, taps_of
+from ...errors import LoadError
+from ..layout import Bundle, Canonical, Layout, Move, check_resolution, keep, move_keys, same_everywhere, taps_of
 
 FILTER = r"synthesis\..*\.resample_filter"
 TENSORS_ONLY = "The file keeps tensors only; if the network clamped its activations, the limit (usually 256) is lost."
@@ -20,21 +19,6 @@ SAME_EVERYWHERE = {
 """Config field -> the pickled layers' own attribute; a pickle's keyword arguments leave defaults out, the layers don't."""
 
 
-def facts_of(attributes: Any) -> dict[str, Any]:
-    """Config fields from per-layer attributes. Raises UnsupportedCheckpoint where layers disagree."""
-    found: dict[str, Any] = {}
-    for name, pattern in SAME_EVERYWHERE.items():
-        values = {value for key, value in attributes.items() if re.fullmatch(pattern, key)}
-        if len(values) > 1:
-            raise UnsupportedCheckpoint(
-                f"The layers of this network differ in {name} ({sorted(map(str, values))}); only networks with one "
-                "value are supported."
-            )
-        if values:
-            found[name] = values.pop()
-    return found
-
-
 def convert(bundle: Bundle) -> Canonical:
     """Drop the filters after reading their taps; take what shapes can't tell from the layers' attributes."""
     resolution = check_resolution(max(bundle.indices(r"synthesis\.b(\d+)\..*")))
@@ -46,7 +30,7 @@ def convert(bundle: Bundle) -> Canonical:
             "modified network, which is not supported."
         )
     moved = move_keys(bundle, moves, "an NVIDIA StyleGAN2", ignore=FILTER)
-    facts = {"img_resolution": resolution, **facts_of(bundle.attributes)}
+    facts = {"img_resolution": resolution, **same_everywhere(bundle, SAME_EVERYWHERE)}
     filters = {key: t for key, t in bundle.tensors.items() if re.fullmatch(FILTER, key)}
     facts["resample_kernel"] = taps_of(filters)
     return Canonical(moved["tensors"], facts, moved["origin"], () if bundle.attributes else (TENSORS_ONLY,))

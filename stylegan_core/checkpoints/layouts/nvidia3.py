@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-from ...errors import LoadError, UnsupportedCheckpoint
+from ...errors import LoadError
 from ...networks.stylegan3 import StyleGAN3Config
-from ..layout import Bundle, Canonical, Layout, check_resolution, keep, move_keys
+from ..layout import Bundle, Canonical, Layout, check_resolution, keep, move_keys, same_everywhere
 from ..tensors import LazyTensor
 
 WEIGHT = r"synthesis\.L\d+_\d+_\d+\.weight"
@@ -26,18 +25,6 @@ def is_radial(bundle: Bundle) -> bool:
     return len(named["down_filter"]) == 2 if "down_filter" in named else named.get("weight", ())[-1:] == (1,)
 
 
-def facts_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Config fields from the modules' attributes. Raises UnsupportedCheckpoint where layers disagree."""
-    found = {name: attributes[key] for key, name in NETWORK_FACTS.items() if key in attributes}
-    for name, pattern in LAYER_FACTS.items():
-        values = {value for key, value in attributes.items() if re.fullmatch(pattern, key)}
-        if len(values) > 1:
-            raise UnsupportedCheckpoint(f"The layers of this network differ in {name} ({sorted(map(str, values))}); "
-                                        f"only networks with one value are supported.")
-        found |= dict.fromkeys([name], values.pop()) if values else {}
-    return found
-
-
 def convert(bundle: Bundle) -> Canonical:
     """Names stay; filters a bare state dict lacks are designed anew."""
     check_resolution(max((int(key.split("_")[1]) for key in bundle.tensors if re.fullmatch(WEIGHT, key)), default=0))
@@ -47,7 +34,8 @@ def convert(bundle: Bundle) -> Canonical:
                         f"it comes from a modified network, which is not supported.")
     moved = move_keys(bundle, [(key, key, keep) for key in bundle.tensors], "an NVIDIA StyleGAN3")
     tensors: dict[str, LazyTensor] = moved["tensors"]
-    facts = {"radial": is_radial(bundle), **facts_of(bundle.attributes)}
+    facts = {"radial": is_radial(bundle), **same_everywhere(bundle, LAYER_FACTS)}
+    facts |= {name: bundle.attributes[key] for key, name in NETWORK_FACTS.items() if key in bundle.attributes}
     notes = () if bundle.attributes else ("The file keeps tensors only; activations are clamped at 256, NVIDIA's default.",)
     config = StyleGAN3Config.from_shapes({key: t.shape for key, t in tensors.items()}, facts)
     for plan in config.plan():

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from ...errors import LoadError
 from ..layout import Bundle, Canonical, Change, Layout, Move, check_resolution, drop_first, keep, move_keys
 from ..tensors import LazyTensor
 
@@ -85,7 +86,16 @@ def convert(bundle: Bundle) -> Canonical:
 
 
 def trained_levels(bundle: Bundle, stored: int) -> tuple[int, str]:
-    """(levels training reached, how that is known): an untrained level's biases and noise weights are still 0."""
+    """(levels training reached, how that is known): an untrained level's biases and noise weights are still 0.
+
+    Raises LoadError when the user's size is none of the file's.
+    """
+    if bundle.resolution:
+        level = bundle.resolution.bit_length() - 2
+        if not 1 <= level <= stored or bundle.resolution != 2 << level:
+            raise LoadError(f"The file holds levels of 4 to {2 << stored} px and {bundle.resolution} px were asked for; use a "
+                            "power of two among them.")
+        return level, "as asked for"
     step = TRAINING_FILE.fullmatch(bundle.file)
     if step and int(step[1]) < stored:
         return int(step[1]) + 1, "the file's name tells the training step"

@@ -91,10 +91,12 @@ def _average(found: LazyTensor, w_dim: int) -> LazyTensor:
 def _fill_noise(tensors: dict[str, LazyTensor]) -> tuple[str, ...]:
     """Old forks store no noise maps; seeded ones keep "const" noise repeatable."""
     absent = [key for key in tensors if key.endswith("noise_strength") and key.replace("strength", "const") not in tensors]
+    height, width = tensors["synthesis.b4.const"].shape[-2:]
     for i, key in enumerate(sorted(absent)):
-        side = int(key.split(".")[1][1:])
-        draw = lambda side=side, i=i: torch.randn(side, side, generator=torch.Generator().manual_seed(i))  # noqa: E731
-        tensors[key.replace("strength", "const")] = LazyTensor((side, side), torch.float32, draw)
+        scale = int(key.split(".")[1][1:]) // 4
+        size = (height * scale, width * scale)
+        draw = lambda size=size, i=i: torch.randn(size, generator=torch.Generator().manual_seed(i))  # noqa: E731
+        tensors[key.replace("strength", "const")] = LazyTensor(size, torch.float32, draw)
     return (f"The file stores no noise maps for {len(absent)} layers; fixed ones were drawn.",) if absent else ()
 
 

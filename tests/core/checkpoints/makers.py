@@ -54,8 +54,9 @@ class foreign_modules:  # noqa: N801
             del sys.modules[module]
 
 
-def tensorflow_pickle(path: Path, own: dict[str, Any], static: dict[str, Any], protocol: int = 4) -> Path:
-    """(G, D, Gs) with all of `own` ("synthesis/4x4/Conv/weight": array ...) in Gs."""
+def tensorflow_pickle(path: Path, own: dict[str, Any], static: dict[str, Any], protocol: int = 4,
+                      judge: dict[str, Any] | None = None) -> Path:
+    """(G, D, Gs) with all of `own` ("synthesis/4x4/Conv/weight": array ...) in Gs and of `judge` in D."""
     network = type("Network", (), {})
     with foreign_modules(dnnlib__tflib__network__Network=network):
         def make(name: str, variables: dict[str, Any], components: dict[str, Any]) -> Any:
@@ -67,7 +68,7 @@ def tensorflow_pickle(path: Path, own: dict[str, Any], static: dict[str, Any], p
         parts = {p: {k[len(p) + 1 :]: v for k, v in own.items() if k.startswith(p + "/")} for p in ("mapping", "synthesis")}
         top = {k: v for k, v in own.items() if "/" not in k}
         gs = make("Gs", top, {p: make(f"G_{p}", v, {}) for p, v in parts.items()})
-        path.write_bytes(pickle.dumps((make("G", {}, {}), make("D", {}, {}), gs), protocol=protocol))
+        path.write_bytes(pickle.dumps((make("G", {}, {}), make("D", judge or {}, {}), gs), protocol=protocol))
     return path
 
 
@@ -101,6 +102,47 @@ def _tensorflow_synthesis(r: int, layer: str, leaf: list[str], a: np.ndarray) ->
     if leaf[0] == "affine":
         return {f"{scope}/mod_{leaf[1]}": a.T.copy() if leaf[1] == "weight" else a - 1}
     return {f"{scope}/{leaf[0]}": a if a.ndim else np.float32(a)}
+
+
+def discriminator_to_tensorflow(state: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    """A canonical discriminator's state dict as TensorFlow variables, written apart from the reader."""
+    names = {"fromrgb": "FromRGB", "conv0": "Conv0", "conv1": "Conv1_down", "skip": "Skip", "conv": "Conv", "fc": "Dense0"}
+    out = {}
+    for key, tensor in state.items():
+        block, layer, leaf = key.split(".")
+        r, a = int(block[1:]), tensor.detach().numpy()
+        a = np.ascontiguousarray(a.transpose(2, 3, 1, 0) if a.ndim == 4 else a.T)
+        out[f"Output/{leaf}" if layer == "out" else f"{r}x{r}/{names[layer]}/{leaf}"] = a
+    return out
+
+
+def to_rosinality(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A canonical StyleGAN2 state dict under rosinality's names, written apart from the reader."""
+    out: dict[str, Tensor] = {}
+    for key, tensor in state.items():
+        parts = key.split(".")
+        if parts[0] == "mapping":
+            if parts[1] != "w_avg":
+                out[f"style.{int(parts[1][2:]) + 1}.{parts[2]}"] = tensor
+            continue
+        k, layer, leaf = int(parts[1][1:]).bit_length() - 3, parts[2], ".".join(parts[3:])
+        if layer == "const":
+            out["input.input"] = tensor[None]
+            continue
+        if layer == "torgb":
+            theirs = "to_rgb1" if k == 0 else f"to_rgbs.{k - 1}"
+            leaves = {"weight": ("conv.weight", tensor[None]), "bias": ("bias", tensor[None, :, None, None])}
+        else:
+            index = 2 * k - 2 + int(layer == "conv1")
+            theirs = "conv1" if k == 0 else f"convs.{index}"
+            leaves = {"weight": ("conv.weight", tensor[None]), "bias": ("activate.bias", tensor),
+                      "noise_strength": ("noise.weight", tensor[None])}
+            if leaf == "noise_const":
+                out[f"noises.noise_{index + 1}"] = tensor[None, None]
+                continue
+        name, value = leaves.get(leaf) or (f"conv.modulation.{parts[4]}", tensor)
+        out[f"{theirs}.{name}"] = value
+    return out
 
 
 def revive(record: Record, cls: type) -> Any:

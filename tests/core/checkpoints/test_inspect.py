@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from stylegan_core import checkpoints
+from stylegan_core.assets import asset_path
 from stylegan_core.errors import InvalidInput, LoadError, UnsupportedCheckpoint
 
 from .conftest import TINY
@@ -14,10 +15,10 @@ SENTENCES = {
     "ros2_train_tiny": "StyleGAN2, 64 px, 10 styles, 0.0 M parameters, licence: unknown",
     "ros2_converted_tiny": "StyleGAN2, 64 px, 10 styles, 0.0 M parameters, licence: unknown",
     "swap_ros2_tiny": "StyleGAN2, 32 px, 8 styles, 0.0 M parameters, licence: unknown",
-    "ada_sg2_tiny": "StyleGAN2, 64 px, 10 styles, 0.0 M parameters, licence: unknown",
-    "ada_sg2_cond": "StyleGAN2, 32 px, 8 styles, 5 classes, 0.0 M parameters, licence: unknown",
-    "ada_sg2_gray": "StyleGAN2, 32 px, 8 styles, gray, 0.0 M parameters, licence: unknown",
-    "sg3repo_sg2_tiny": "StyleGAN2, 64 px, 10 styles, 0.0 M parameters, licence: unknown",
+    "ada_sg2_tiny": "StyleGAN2, 64 px, 10 styles, 0.0 M parameters, 0.4 M images seen, licence: unknown",
+    "ada_sg2_cond": "StyleGAN2, 32 px, 8 styles, 5 classes, 0.0 M parameters, 0.4 M images seen, licence: unknown",
+    "ada_sg2_gray": "StyleGAN2, 32 px, 8 styles, gray, 0.0 M parameters, 0.4 M images seen, licence: unknown",
+    "sg3repo_sg2_tiny": "StyleGAN2, 64 px, 10 styles, 0.0 M parameters, 0.4 M images seen, licence: unknown",
     "tf_sg2_tiny": "StyleGAN2, 64 px, 10 styles, 0.0 M parameters, licence: unknown",
     "tf_sg2_gray": "StyleGAN2, 32 px, 8 styles, gray, 0.0 M parameters, licence: unknown",
 }
@@ -79,10 +80,22 @@ FOREIGN = {
     "LoRA": {"lora_unet_down.lora_up.weight": (4, 4)},
     "SWAGAN": {"input.input": (1, 4, 4, 4), "to_rgbs.0.iwt.ll": (2, 2)},
     "StyleGAN-XL": {"mapping.embed_proj.weight": (4, 4), "synthesis.input.freqs": (4, 2)},
-    "discriminator": {"final_linear.0.weight": (4, 4), "convs.1.conv1.0.weight": (4, 4)},
+    "genforce": {"generator_smooth.mapping.dense0.weight": (4, 4), "generator_smooth.synthesis.layer0.weight": (4, 4)},
+    "lucidrains": {"GAN.G.blocks.0.to_style1.weight": (4, 4), "GAN.S.net.0.weight": (4, 4)},
+    "LPIPS": {"lin4.model.1.weight": (1, 4, 1, 1)},
+    "face detector": {"pnet.conv1.weight": (4, 3, 3, 3), "onet.conv1.weight": (4, 3, 3, 3)},
     "Progressive GAN": {"4x4/Dense/weight": (2, 2), "ToRGB_lod0/weight": (1, 1, 2, 3)},
     "CLIP": {"text_model.encoder.layers.0.weight": (2,)},
 }
+
+
+EMBEDDED = {"lpips_alex": "LPIPS", "mtcnn": "face detector", "identity": "face identity"}
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_embedded_loss_and_face_networks_are_told_for_what_they_are(name) -> None:
+    with pytest.raises(UnsupportedCheckpoint, match=EMBEDDED[name]):
+        checkpoints.inspect(asset_path(name))
 
 
 @pytest.mark.parametrize("word", FOREIGN)
@@ -112,6 +125,13 @@ def test_whole_numbers_are_no_weights(tiny, tmp_path) -> None:
     torch.save({**state, "conv1.conv.weight": state["conv1.conv.weight"].to(torch.int8)}, tmp_path / "f.pt")
     with pytest.raises(LoadError, match=r"conv1\.conv\.weight.*int8"):
         checkpoints.load(tmp_path / "f.pt")
+
+
+def test_weights_of_another_float_type_load_and_are_told(tiny, tmp_path) -> None:
+    state = torch.load(tiny("swap_ros2_tiny"))["g_ema"]
+    torch.save({k: v.half() for k, v in state.items()}, tmp_path / "f.pt")
+    model = checkpoints.load(tmp_path / "f.pt")
+    assert "float16" in model.info.notes["warnings"][0] and {p.dtype for p in model.parameters()} == {torch.float32}
 
 
 def test_missing_noise_maps_are_drawn_alike_each_time(tiny, tmp_path) -> None:

@@ -142,6 +142,17 @@ def test_metadata_that_contradicts_the_tensors(mobile, tmp_path) -> None:
         checkpoints.load(rewritten(path, tmp_path, format=2))
 
 
+@pytest.mark.parametrize("which", ["ema", "discriminator"])
+@pytest.mark.parametrize(("field", "value"), [("resample_kernel", []), ("resample_kernel", [1.0, float("nan")]),
+                                              ("conv_clamp", -1), ("conv_clamp", "x"), ("activation", "x")])
+def test_metadata_that_no_network_can_have(field, value, which, tiny, tmp_path) -> None:
+    path = checkpoints.save(checkpoints.load(tiny("ros2_train_tiny"), which=which), tmp_path / "m")
+    with safe_open(path, "pt") as file:
+        config = json.loads(file.metadata()["stylegan_atelier"])["config"]
+    with pytest.raises(LoadError):
+        checkpoints.load(rewritten(path, tmp_path, config={**config, field: value}))
+
+
 def test_tied_and_partial_tensors_are_written_whole(tmp_path) -> None:
     base = torch.arange(12.0)
     path = checkpoints.write_safetensors(tmp_path / "t", {"a": base[:4], "b": base, "c": base}, {"family": "none"})

@@ -15,6 +15,8 @@ from stylegan_core.faces.batch import central_square
 from stylegan_core.networks.mapping import MappingConfig
 from stylegan_core.networks.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 
+GOLDENS = Path(__file__).parents[2] / "goldens"
+
 
 def tiny(seed: int, mapping_seed: int = 0) -> MobileStyleGAN:
     with torch.random.fork_rng():
@@ -72,8 +74,21 @@ def test_info_of_a_file_and_of_a_folder(models, capsys, tmp_path) -> None:
     assert run("info", Path(models["base"]).parent) == 0
     out = capsys.readouterr().out
     assert out.count("MobileStyleGAN") == 2 and "broken.pt: " in out
+    head, first, second = (line.rstrip() for line in out.splitlines()[:3])
+    assert head.split()[:3] == ["file", "kind", "size"] and first.split()[0] == "base.safetensors"
+    assert head.index("kind") == first.index("MobileStyleGAN") == second.index("MobileStyleGAN")
     (tmp_path / "empty").mkdir()
     assert "no model file" in refused(capsys, "info", tmp_path / "empty")
+
+
+def test_the_discriminator_and_the_size_of_a_file(capsys, tmp_path) -> None:
+    out = tmp_path / "judge.safetensors"
+    assert run("convert", GOLDENS / "ros2_train_tiny/010000.pt", out, "--weights", "discriminator") == 0
+    assert sg.load(out).kind == "discriminator"
+    small = tmp_path / "small.safetensors"
+    assert run("convert", GOLDENS / "ros1_running_tiny/010000.model", small, "--resolution", "32") == 0
+    assert sg.load(small).img_resolution == 32
+    assert "power of two" in refused(capsys, "info", GOLDENS / "ros1_running_tiny/010000.model", "--resolution", "33")
 
 
 def test_convert_and_half_precision(models, tmp_path) -> None:
@@ -134,6 +149,20 @@ def test_toonify_leaves_five_pictures(models, photo, tmp_path, any_face) -> None
     assert sg.read_image(tmp_path / "out" / "me_pasted.png").shape == (1, 3, 40, 50)
 
 
+def test_transfer(tmp_path, photo, any_face) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        config = MobileStyleGANConfig(MappingConfig(z_dim=12, w_dim=8, num_ws=11, num_layers=2, hidden_dim=8), (8,) * 4)
+        dual = sg.DualStyleGAN.over(MobileStyleGAN(config).eval()).eval().requires_grad_(False)
+        bank = sg.Styles.numbered(sg.Latents(torch.randn(2, 11, 8), "w+", dual.base)).bank()
+    model, codes = (str(sg.save(x, tmp_path / f"{name}.safetensors")) for x, name in ((dual, "dual"), (bank, "codes")))
+    call = ["transfer", str(photo), "--model", model, "--styles", codes, "--steps", "1", "--out", str(tmp_path / "out")]
+    assert main([*call, "--style", "style 1", "--structure", "0.5"]) == 0
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {f"me_{x}.png" for x in ("crop", "inversion", "styled", "pasted")}
+    assert main([*call, "--style", "2", "--overwrite"]) == 1
+    assert main([*call[:2], "--model", codes, "--styles", codes, "--overwrite", "--out", str(tmp_path / "out")]) == 1
+
+
 def test_ctrl_c(models, monkeypatch, capsys) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -192,3 +221,26 @@ def test_nothing_is_replaced_without_being_told(models, tmp_path, capsys) -> Non
     assert "exists already" in refused(capsys, "generate", models["base"], "--out", tmp_path, "--psi", 0)
     assert (tmp_path / "seed0000.png").stat().st_mtime_ns == before
     assert run("generate", models["base"], "--out", tmp_path, "--overwrite") == 0
+
+
+def test_tune_writes_a_delta_of_the_model(models, tmp_path: Path, photo: Path, any_face) -> None:
+    out = tmp_path / "out"
+    assert run("invert", models["base"], photo, "--out", out, "--steps", 2) == 0
+    crop, codes = out / "me_crop.png", out / "me_latents.safetensors"
+    assert run("tune", models["base"], crop, codes, "--out", out, "--steps", 2) == 0
+    base = sg.load(models["base"])
+    delta = sg.Delta.load(out / "me_delta.safetensors")
+    tuned = sg.render(sg.apply_delta(base, delta), sg.Latents.load(codes))
+    assert torch.allclose(sg.read_image(out / "me_tuned.png"), tuned.clamp(-1, 1), atol=0.01)
+
+
+def test_an_interrupted_tuning_keeps_its_best(models, tmp_path: Path, photo: Path, any_face, monkeypatch) -> None:
+    assert run("invert", models["base"], photo, "--out", tmp_path, "--steps", 2) == 0
+
+    def press(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands.Bar, "__call__", press)
+    words = ("tune", models["base"], tmp_path / "me_crop.png", tmp_path / "me_latents.safetensors", "--out", tmp_path)
+    assert run(*words, "--steps", 3) == 130
+    assert sg.Delta.load(tmp_path / "me_delta.safetensors").notes["steps"] == 1

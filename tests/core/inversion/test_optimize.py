@@ -13,40 +13,10 @@ from stylegan_core.errors import InvalidInput, LatentMismatch
 from stylegan_core.inversion.noise import map_scales, stored_maps
 from stylegan_core.inversion.objective import Objective, resize_area
 from stylegan_core.inversion.spaces import coordinates
-from stylegan_core.networks.mapping import MappingConfig
-from stylegan_core.networks.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
+from stylegan_core.networks.mobilestylegan import MobileStyleGAN
+from tests.core.inversion.tiny import FAST, PixelDistance, run, samples, tiny
 
 SPACES = ["w", "w+", "z", "z+"]
-
-
-class PixelDistance(nn.Module):
-    """Mean absolute difference, counting how often targets were looked at."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(1))
-
-    def features(self, images: Tensor) -> list[Tensor]:
-        return [images * self.weight]
-
-    def forward(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
-        return (a[0] - b[0]).abs().mean((1, 2, 3))
-
-
-def tiny(seed: int = 0, classes: int = 0) -> MobileStyleGAN:
-    """16 px; weights of a size that gives pictures within [-1, 1]; noise maps that show."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        mapping = MappingConfig(z_dim=12, w_dim=8, c_dim=classes, num_ws=5, num_layers=2, hidden_dim=8)
-        model = MobileStyleGAN(MobileStyleGANConfig(mapping, (16, 8))).eval().requires_grad_(False)
-        for name, buffer in model.named_buffers():
-            if name.endswith("noise_const"):
-                buffer.copy_(0.3 * torch.randn_like(buffer))
-        z = sg.sample_z(range(64), 12)
-        label = None if not classes else torch.eye(classes)[torch.arange(64) % classes]
-        size = model.synthesis(model.mapping(z, label)).std()
-        model.synthesis.head.weight /= 3 * size
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +26,7 @@ def model() -> MobileStyleGAN:
 
 @pytest.fixture(scope="module")
 def faces(model: MobileStyleGAN) -> Tensor:
-    return sg.render(model, sg.Latents(sg.sample_z([1, 2, 3], 12), "z", model), 0.7).clamp(-1, 1)
-
-
-FAST = sg.InversionOptions(steps=40, lr=0.1, identity=0.0, patience=0)
-
-
-def run(model: MobileStyleGAN, images: Tensor, space: str = "w+", options: sg.InversionOptions = FAST, **more):
-    return sg.invert(model, images, space, options=options, distances={"lpips": PixelDistance()}, **more)
+    return samples(model, [1, 2, 3])
 
 
 @pytest.mark.parametrize("space", SPACES)

@@ -8,7 +8,11 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from stylegan_core.assets import example_portrait
 from stylegan_core.errors import InvalidInput, LatentMismatch
+from stylegan_core.faces.batch import take_faces
+from stylegan_core.faces.frame import check_aligned
+from stylegan_core.images import read_image
 from stylegan_core.latents import Latents, ModelSignature
 from stylegan_core.losses.identity import ArcFaceLoss
 from stylegan_core.networks.encoders import Encoder, EncoderConfig, HeadGroup
@@ -81,7 +85,7 @@ def family():
 
 def test_stages_and_their_codes(family) -> None:
     plain, styled, encoder = family
-    drawings, steps = torch.rand(2, 3, 80, 64) * 2 - 1, []
+    drawings, steps = torch.rand(2, 3, 80, 80) * 2 - 1, []
     result = destylize(plain, styled, encoder, drawings, DestylizeOptions(steps=3),
                        on_step=lambda i, n, preview: steps.append((i, n, tuple(preview.shape))))
     assert steps == [(i, 6, (1, 3, 64, 64)) for i in range(1, 7)]
@@ -150,6 +154,56 @@ def test_refusals(family) -> None:
         destylize(stranger, styled, encoder, torch.zeros(1, 3, 64, 64))
     with pytest.raises(InvalidInput, match="chunks of 0"):
         DestylizeOptions(chunk=0)
-    with pytest.raises(InvalidInput, match="RGB"):
+    with pytest.raises(InvalidInput, match="Align Faces"):
         destylize(plain, styled, encoder, torch.zeros(1, 4, 64, 64))
     assert Latents(torch.zeros(1, 10, 8), "z+", plain).model == encoder.signature
+
+
+class Cancelled(Exception):
+    pass
+
+
+def cancelled_at(step: int):
+    def cancel(i: int, n: int, preview: torch.Tensor) -> None:
+        if i == step:
+            raise Cancelled
+
+    return cancel
+
+
+def test_finished_drawings_wait_in_a_folder(family, tmp_path) -> None:
+    plain, styled, encoder = family
+    drawings, options = torch.rand(3, 3, 64, 64) * 2 - 1, DestylizeOptions(steps=3)
+    with pytest.raises(Cancelled):
+        destylize(plain, styled, encoder, drawings, options, on_step=cancelled_at(7), keep=tmp_path)
+    work = Destylizer(plain, styled, encoder, drawings, options)
+    kept = tmp_path / work.key
+    assert len(Latents.load(kept / "intrinsic.safetensors")) == len(Latents.load(kept / "extrinsic.safetensors")) == 2
+    steps = []
+    resumed = work.run(lambda i, n, _: steps.append((i, n)), keep=tmp_path)
+    whole = destylize(plain, styled, encoder, drawings, options)
+    assert steps == [(7, 9), (8, 9), (9, 9)] and not kept.exists()
+    for name in ("intrinsic", "extrinsic", "optimized"):
+        assert torch.allclose(getattr(resumed, name).tensor, getattr(whole, name).tensor, atol=1e-5), name
+    assert all(resumed.faces[stage].shape == whole.faces[stage].shape for stage in whole.faces)
+
+
+def test_other_work_finds_nothing_kept(family, tmp_path) -> None:
+    plain, styled, encoder = family
+    drawings = torch.rand(2, 3, 64, 64) * 2 - 1
+    with pytest.raises(Cancelled):
+        destylize(plain, styled, encoder, drawings, DestylizeOptions(steps=2), on_step=cancelled_at(3), keep=tmp_path)
+    twice, thrice = DestylizeOptions(steps=2), DestylizeOptions(steps=3)
+    works = ((drawings, twice), (drawings, thrice), (drawings * 0.5, twice))
+    keys = {Destylizer(plain, styled, encoder, images, options).key for images, options in works}
+    keys.add(Destylizer(plain, plain, encoder, drawings, DestylizeOptions(steps=2)).key)
+    assert len(keys) == 4
+
+
+def test_unaligned_drawings_are_sent_to_align_faces(family) -> None:
+    plain, styled, encoder = family
+    photo = read_image(example_portrait())
+    for images in (photo, torch.zeros(1, 3, 64, 80)):
+        with pytest.raises(InvalidInput, match="Align Faces"):
+            destylize(plain, styled, encoder, images)
+    check_aligned(take_faces(photo, 128)[0])

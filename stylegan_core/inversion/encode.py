@@ -1,0 +1,62 @@
+"""Portraits to codes by one pass of an encoder, checked against the generator they are meant for."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..errors import InvalidInput, LatentMismatch
+from ..latents import Latents, ModelSignature, Space
+from ..networks.base import Generator
+from ..networks.encoders import RESTYLE_PASSES
+from ..runtime import OnStep, run_chunked
+
+
+class PortraitEncoder(Protocol):
+    """What every encoder offers, whatever its architecture."""
+
+    @property
+    def space(self) -> Space: ...
+
+    @property
+    def signature(self) -> ModelSignature:
+        """The generator it was trained for; its hash is "" where unknown."""
+        ...
+
+    def encode(self, images: Tensor, generator: Generator | None = None, stage: int | None = None,
+               passes: int = RESTYLE_PASSES) -> Latents: ...
+
+
+@torch.no_grad()
+def encode(encoder: PortraitEncoder, images: Tensor, model: Generator | None = None, passes: int = RESTYLE_PASSES,
+           stage: int | None = None, chunk: int = 8, on_step: OnStep | None = None) -> Latents:
+    """Aligned portraits [B, 3, H, W] in [-1, 1], any size and device -> codes in the encoder's space, on the CPU.
+
+    Oblong pictures are cropped to their central square. model: the generator the codes are for, which ReStyle renders with;
+    None: whatever the encoder was trained for. passes: ReStyle's rounds; stage: e4e's last refined row (None: all); other
+    encoders have neither. on_step(done, B, None). Raises InvalidInput, LatentMismatch.
+    """
+    if model is not None:
+        check_pairing(encoder, model)
+    broken = [i + 1 for i, image in enumerate(images) if not torch.isfinite(image).all()]
+    if broken:
+        raise InvalidInput(f"Image {broken[0]} holds NaN or infinite pixels; leave it out, or make it again.")
+    codes = run_chunked(lambda some: encoder.encode(some, model, stage, passes).tensor, images, chunk, "cpu", on_step)
+    made_for = encoder.signature if encoder.signature.mapping_hash else None
+    return Latents(codes, encoder.space, made_for if model is None else ModelSignature.of(model))
+
+
+def check_pairing(encoder: PortraitEncoder, model: Generator) -> None:
+    """Raise LatentMismatch unless the encoder's codes mean something to the model: the generator it was trained for, or a
+    child with the same mapping. An encoder whose file names no generator is judged by its codes' shape alone."""
+    ours, theirs = encoder.signature, ModelSignature.of(model)
+    same_shape = (ours.num_ws, ours.w_dim) == (theirs.num_ws, theirs.w_dim)
+    if same_shape and ours.mapping_hash in ("", theirs.mapping_hash):
+        return
+    made_for = f"for mapping {ours.mapping_hash[:8]}" if ours.mapping_hash else "for an unknown generator"
+    raise LatentMismatch(
+        f"The encoder gives {ours.num_ws} rows of {ours.w_dim} {made_for} but the model is {theirs}; use the generator the "
+        f"encoder was trained for or a child of it (fine-tuned with its mapping kept, blended, tuned), or another encoder."
+    )

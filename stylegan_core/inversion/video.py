@@ -1,0 +1,151 @@
+"""A face's video into latents: one short inversion a frame, begun where the last one ended, smoothed over time.
+
+Memory does not grow with the number of frames: each frame is inverted alone, and only its code is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InvalidInput
+from ..faces.smoothing import smooth_over_time
+from ..latents import Latents, ModelSignature
+from ..networks.base import Generator
+from ..runtime import OnStep
+from .loss_files import loss_networks
+from .objective import EMBEDDED
+from .optimize import Inverter, resolve_options
+from .options import InversionOptions
+from .spaces import Coordinates
+
+
+class PortraitEncoder(Protocol):
+    """What is asked of an encoder, whatever its kind."""
+
+    def encode(self, images: Tensor, generator: Generator | None = None) -> Latents: ...
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    """How a video is inverted."""
+
+    first: InversionOptions | str = "standard"
+    """The first frame's options; noise maps it optimizes stay fixed from then on."""
+    steps: int = 12
+    """Of each following frame. 0: take the encoder's motion as it is (only with an encoder)."""
+    lr: float = 0.01
+    """Peak learning rate of the following frames. They begin near their goal and Adam's first steps are as long in
+    directions that don't matter: at 0.01 the loss falls from the first step on, at 0.03 it rises for ten steps first."""
+    smoothing: float = 1.0
+    """Standard deviation in frames of the smoothing of the codes; 0: none."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.lr <= 0:
+            raise InvalidInput(f"A video's inversion got {self.steps} steps at rate {self.lr}; use 0 or more steps, and a rate "
+                               f"above 0.")
+
+
+class VideoInverter:
+    """One video's inversion as an object: `run` it, and take `result` at any time, also after `on_step` raised to cancel."""
+
+    def __init__(self, model: Generator, crops: Tensor | Sequence[Tensor], encoder: PortraitEncoder | None = None,
+                 options: VideoOptions | None = None, distances: dict[str, nn.Module] | None = None,
+                 folders: Sequence[str | Path] = ()) -> None:
+        """crops: [N, 3, S, S] or a sequence of [3, S, S] (read one at a time), aligned, in [-1, 1].
+
+        encoder: one for this model; then each frame begins at its code, plus what optimization added to the last frame's.
+        distances, folders: as for Inverter; the networks are loaded once. Raises InvalidInput, LatentMismatch.
+        """
+        self.options = options or VideoOptions()
+        if len(crops) == 0:
+            raise InvalidInput("A video without frames was given; give at least one aligned face.")
+        if self.options.steps == 0 and encoder is None:
+            raise InvalidInput("A video was to be inverted in 0 steps a frame without an encoder, so nothing would move; use "
+                               "at least 1 step, or give an encoder.")
+        self.model, self.crops, self.encoder, self._shape = model, crops, encoder, crops[0].shape
+        self._first = resolve_options(self.options.first)
+        self._next = replace(self._first, steps=max(1, self.options.steps), start_step=0, lr=self.options.lr, ramp_up=0.0,
+                             perturbation=0.0, optimize_noise=False, patience=0)
+        with torch.inference_mode(False):
+            filed, self.notes = loss_networks(self._first, folders)
+            known = filed | (distances or {})
+            self._distances = {name: known.get(name) or make() for name, make in EMBEDDED.items() if getattr(self._first, name)}
+        self._system: Coordinates | None = None
+        self._codes: list[Tensor] = []
+        self._encoded: Tensor | None = None
+        self._noise: tuple[Tensor, ...] | None = None
+
+    @property
+    def frames_done(self) -> int:
+        return len(self._codes)
+
+    def run(self, on_step: OnStep | None = None) -> Latents:
+        """All frames that are left. on_step(i, n, picture of the frame) after every step; what it raises flies through."""
+        while self.frames_done < len(self.crops):
+            self._invert_next(on_step)
+        return self.result()
+
+    def result(self) -> Latents:
+        """The frames finished so far [frames_done, num_ws, w_dim] in w+, smoothed over time. Raises InvalidInput for none."""
+        if not self._codes:
+            raise InvalidInput("No frame of the video is inverted yet; let it run longer.")
+        codes = smooth_over_time(torch.cat(self._codes), self.options.smoothing)
+        return Latents(codes, "w+", ModelSignature.of(self.model), self._noise)
+
+    def _invert_next(self, on_step: OnStep | None) -> None:
+        t = self.frames_done
+        crop = self.crops[t][None]
+        if crop.shape[1:] != self._shape:
+            raise InvalidInput(f"Frame {t + 1} has shape {list(crop.shape[1:])} but the first has {list(self._shape)}; give "
+                               f"crops of one size.")
+        seen = self._encode(crop)
+        start = self._start(seen)
+        if t and not self.options.steps and start is not None:
+            code = start.tensor
+            self._tell(on_step, 1, None)
+        else:
+            options = self._next if t else self._first
+            inverter = Inverter(self.model, crop, "w+", options, start, self._distances, system=self._system)
+            found = inverter.run(lambda i, _, picture: self._tell(on_step, i, picture)).latents
+            code, self._noise, self._system = found.tensor, found.noise, inverter.coordinates
+        self._codes.append(code.cpu())
+        self._encoded = seen
+
+    def _encode(self, crop: Tensor) -> Tensor | None:
+        """The encoder's code of a frame [1, num_ws, w_dim]; None without an encoder."""
+        if self.encoder is None:
+            return None
+        with torch.no_grad():
+            return self.encoder.encode(crop, self.model).ws(self.model).cpu()
+
+    def _start(self, seen: Tensor | None) -> Latents | None:
+        """Where this frame begins: the last frame's code, moved as the encoder saw the face move."""
+        code = seen
+        if self._codes:
+            code = self._codes[-1] if seen is None or self._encoded is None else self._codes[-1] + seen - self._encoded
+        return None if code is None else Latents(code, "w+", ModelSignature.of(self.model), self._noise)
+
+    def _tell(self, on_step: OnStep | None, step: int, picture: Tensor | None) -> None:
+        """Steps of all frames as one count; a frame that stops early jumps to its end."""
+        if on_step is None:
+            return
+        first, later, t = self._first.steps, self._next.steps, self.frames_done
+        before = first + (t - 1) * later if t else 0
+        on_step(before + step, first + (len(self.crops) - 1) * later, picture)
+
+
+def invert_video(model: Generator, crops: Tensor | Sequence[Tensor], encoder: PortraitEncoder | None = None,
+                 options: VideoOptions | None = None, smoothing: float | None = None, on_step: OnStep | None = None,
+                 distances: dict[str, nn.Module] | None = None, folders: Sequence[str | Path] = ()) -> Latents:
+    """Aligned frames [N, 3, S, S] in [-1, 1] -> N latents in w+; see VideoInverter, which also keeps what a cancelled run had
+    finished. smoothing: replaces the options'. Raises InvalidInput, LatentMismatch.
+    """
+    options = options or VideoOptions()
+    options = options if smoothing is None else replace(options, smoothing=smoothing)
+    return VideoInverter(model, crops, encoder, options, distances, folders).run(on_step)

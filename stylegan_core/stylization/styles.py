@@ -1,0 +1,111 @@
+"""Named style codes: picked, blended, walked through, shown as a sheet. What travels between nodes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..contact_sheet import contact_sheet
+from ..errors import InvalidInput
+from ..latents import Latents, ModelSignature, interpolate
+from ..networks.dualstylegan import DualStyleGAN
+from ..networks.style_bank import Role, StyleBank, style_index
+from ..networks.style_weights import Weights
+from ..parsing import parse_indices
+from ..runtime import OnStep
+from .transfer import blend_styles, transfer_style
+
+SHEET_COLUMNS = 6
+_SPAN = re.compile(r"\d+\s*-\s*\d+")
+
+
+@dataclass(frozen=True, eq=False)
+class Styles:
+    """Style codes, one a row of the batch, and what each is called."""
+
+    codes: Latents
+    """Extrinsic codes, mostly z+ or w+."""
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.codes) != len(self.names):
+            raise InvalidInput(f"{len(self.names)} names came for {len(self.codes)} styles; give one name a style.")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @classmethod
+    def of(cls, bank: StyleBank) -> Styles:
+        """All styles of a bank."""
+        return cls(bank.latents(), tuple(bank.names))
+
+    @classmethod
+    def numbered(cls, codes: Latents, name: str = "style") -> Styles:
+        """Codes without names of their own: "style 0", "style 1" ..."""
+        return cls(codes, tuple(f"{name} {i}" for i in range(len(codes))))
+
+    def bank(self, role: Role = "extrinsic") -> StyleBank:
+        """The same as a bank, which sg.save writes; names that occur twice get a number. Raises InvalidInput."""
+        seen: Counter[str] = Counter()
+        names = []
+        for name in self.names:
+            names.append(f"{name} ({seen[name] + 1})" if seen[name] else name)
+            seen[name] += 1
+        return StyleBank.of(self.codes, names, role)
+
+    def pick(self, which: str | Sequence[int | str]) -> Styles:
+        """Styles by number or name, in the order given; text such as "3", "0, 5-8" or "053.jpg, 4". Raises InvalidInput."""
+        parts = which.split(",") if isinstance(which, str) else which
+        chosen = [i for part in parts if str(part).strip() for i in self._numbers(part)]
+        if not chosen:
+            raise InvalidInput(f"No style was named; pick one from 0 to {len(self) - 1}, or several such as \"0, 3\".")
+        return Styles(self.codes.pick(chosen), tuple(self.names[i] for i in chosen))
+
+    def _numbers(self, part: int | str) -> list[int]:
+        text = part.strip() if isinstance(part, str) else part
+        spans = isinstance(text, str) and text not in self.names and _SPAN.fullmatch(text)
+        return [style_index(self.names, number) for number in (parse_indices(str(text)) if spans else [text])]
+
+    def on(self, dual: DualStyleGAN) -> Styles:
+        """The same in w+, on the model's device. Raises LatentMismatch."""
+        return Styles(Latents(self.codes.ws(dual.base), "w+", ModelSignature.of(dual.base)), self.names)
+
+    def to(self, device: torch.device | str) -> Styles:
+        return Styles(self.codes.to(device), self.names)
+
+    @staticmethod
+    def combine(parts: Sequence[Styles]) -> Styles:
+        """One batch after the other, all of one space. Raises InvalidInput, LatentMismatch."""
+        return Styles(Latents.combine([part.codes for part in parts]), tuple(name for part in parts for name in part.names))
+
+    def blend(self, dual: DualStyleGAN, shares: Sequence[float], color_shares: Sequence[float] | None = None) -> Styles:
+        """All of them as one style; see blend_styles."""
+        mixed = blend_styles(dual, self.codes, shares, color_shares)
+        used = [any(pair) for pair in zip(shares, color_shares or shares, strict=True)]
+        return Styles(mixed, (" + ".join(name for name, in_it in zip(self.names, used, strict=True) if in_it),))
+
+    def walk(self, dual: DualStyleGAN, frames: int, loop: bool = False) -> Styles:
+        """`frames` styles evenly on the way from each to the next, straight in w+. Raises InvalidInput, LatentMismatch."""
+        return Styles.numbered(interpolate(self.on(dual).codes, frames, "lerp", loop), "frame")
+
+
+def style_sheet(dual: DualStyleGAN, styles: Styles, faces: Latents | None = None, cell: int = 160,
+                weights: Weights = 1.0, on_step: OnStep | None = None) -> Tensor:
+    """Every style on a face, numbered and named -> one picture [1, 3, h, w] in [-1, 1].
+
+    faces: one, or one a style (the intrinsic codes of the bank give the likeness of its pictures); None: the average face.
+    Raises InvalidInput, LatentMismatch.
+    """
+    images = transfer_style(dual, average_face(dual) if faces is None else faces, styles.codes, weights, on_step=on_step)
+    captions = [f"{i}  {name}" for i, name in enumerate(styles.names)]
+    return contact_sheet(images, min(SHEET_COLUMNS, len(images)), cell=cell, captions=captions)
+
+
+def average_face(dual: DualStyleGAN) -> Latents:
+    """The model's mean code, [1] in w."""
+    return Latents(dual.w_avg[None].float(), "w", ModelSignature.of(dual.base))

@@ -1,0 +1,82 @@
+"""The head mask covers face and hair and leaves what is no head; aligned crops are told from others."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from stylegan_core.assets import example_portrait
+from stylegan_core.errors import InvalidInput
+from stylegan_core.faces.batch import return_faces, take_faces
+from stylegan_core.faces.frame import FRAME_POINTS, check_aligned, crop_points
+from stylegan_core.faces.head_mask import head_mask
+from stylegan_core.images import read_image
+
+HAIR, CHIN, NOSE = (40, 128), (225, 128), (160, 128)
+CORNER, COLLAR = (8, 8), (240, 30)
+"""(y, x) in the 256 px crop of the bundled portrait."""
+
+
+@pytest.fixture(scope="module")
+def photo() -> torch.Tensor:
+    return read_image(example_portrait())
+
+
+@pytest.fixture(scope="module")
+def crops(photo: torch.Tensor):
+    return take_faces(photo, 256)
+
+
+@pytest.fixture(scope="module")
+def points(crops) -> torch.Tensor:
+    found = crop_points(crops[0])[0]
+    assert found is not None and (found - FRAME_POINTS).abs().max() < 0.06
+    return found[None]
+
+
+def at(mask: torch.Tensor, place: tuple[int, int]) -> float:
+    return float(mask[0, 0, place[0], place[1]])
+
+
+@pytest.mark.parametrize("reconstructed", [False, True])
+def test_face_and_hair_but_not_the_suit(crops, points, reconstructed: bool) -> None:
+    mask = head_mask(crops[0], crops[0] if reconstructed else None, points)
+    assert mask.shape == (1, 1, 256, 256) and mask.min() >= 0 and mask.max() <= 1
+    assert all(at(mask, place) > 0.9 for place in (HAIR, CHIN, NOSE))
+    assert all(at(mask, place) < 0.1 for place in (CORNER, COLLAR))
+
+
+def test_a_hat_the_model_can_not_draw_is_kept(crops, points) -> None:
+    worn = crops[0].clone()
+    worn[:, :, :45, 30:220] = torch.tensor([-0.6, -0.6, 0.6])[None, :, None, None]
+    assert at(head_mask(worn, crops[0], points), (20, 128)) < 0.1
+    assert at(head_mask(worn, crops[0], points), NOSE) > 0.9
+
+
+def test_any_size_and_growth(crops, points) -> None:
+    small = torch.nn.functional.interpolate(crops[0], size=96, mode="bilinear")
+    mask = head_mask(small, small[..., :64, :64], points)
+    assert mask.shape == (1, 1, 96, 96)
+    assert head_mask(crops[0], None, points, 0.3).sum() > head_mask(crops[0], None, points, -0.3).sum()
+    assert head_mask(torch.zeros(1, 3, 64, 64)).shape == (1, 1, 64, 64)  # no face: the average face's place
+    for bad in ({"photo": crops[0][..., :100]}, {"reconstruction": torch.zeros(2, 3, 8, 8)}, {"grow": 2.0}):
+        with pytest.raises(InvalidInput):
+            head_mask(**({"photo": crops[0]} | bad))
+
+
+def test_pasting_through_a_mask_leaves_the_rest(photo, crops, points) -> None:
+    mask, green = head_mask(crops[0], None, points), torch.tensor([-1.0, 1, -1])[None, :, None, None].expand(1, 3, 256, 256)
+    pasted, used = return_faces(photo, green, crops[1], masks=mask)
+    assert torch.equal(pasted[:, :, used[0, 0] == 0], photo[:, :, used[0, 0] == 0])
+    _, oval = return_faces(photo, green, crops[1])
+    assert 0.3 < used.sum() / oval.sum() < 1.3
+    with pytest.raises(InvalidInput, match="Head Mask"):
+        return_faces(photo, green, crops[1], masks=mask.expand(3, -1, -1, -1))
+
+
+def test_crops_are_told_from_photographs(photo, crops) -> None:
+    check_aligned(crops[0])
+    check_aligned(torch.zeros(1, 3, 32, 32))  # no face is seen in many a drawing
+    for wrong in (photo, crops[0][..., :200], crops[0].rot90(1, (2, 3))[..., :250]):
+        with pytest.raises(InvalidInput, match="Align Faces"):
+            check_aligned(wrong)

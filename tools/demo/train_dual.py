@@ -1,0 +1,176 @@
+"""The demo DualStyleGAN and its bank: the base's extrinsic path, learned on pairs of faces and their stylized pictures.
+
+    python tools/demo/train_dual.py WORK_FOLDER --steps 800
+
+Stage I: the path starts near the identity, a style's code is what the encoder sees in drawings of that style. Then, as every
+parameter of the stylized pictures is known, supervised steps of three kinds in turn keep structure and color apart:
+  structure: weights 1 for structure and 0 for color must give the face in the style's shape, as a photograph;
+  color:     weights 0 and 1 must give the face's own shape in the style's palette;
+  both:      all weights 1 must give the stylized picture.
+The bank's codes are learned along; every fourth picture takes the encoder's code of another drawing of the style instead, so
+that new drawings work too. Reads what flatten_faces.py and train_encoder.py wrote; checkpoints to WORK_FOLDER/dual.pt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import trange
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from stylegan_core.losses.perceptual import LPIPS  # noqa: E402
+from stylegan_core.networks.compact_encoder import CompactEncoder  # noqa: E402
+from stylegan_core.networks.dualstylegan import DualStyleGAN  # noqa: E402
+from stylegan_core.networks.style_weights import STRUCTURE_PLACES  # noqa: E402
+from tools.demo.fitting import load_pairs, sheet, to_model_range  # noqa: E402
+from tools.demo.recipe import student_ws  # noqa: E402
+from tools.demo.styles import STYLES, Style, stylized  # noqa: E402
+from tools.demo.train_encoder import fresh_encoder  # noqa: E402
+from tools.demo.train_toon import load_student  # noqa: E402
+
+HIDDEN = 48
+"""Channels inside the residual blocks: the published 512 would weigh 80 MB."""
+EXEMPLARS = 6
+"""Drawings of each style whose codes the encoder gives."""
+FRESH = 0.25
+"""Share of pictures whose style code comes from the encoder and not from the bank."""
+INK = 0.4
+"""Strength of the ink lines: style vectors of a frozen generator follow palettes well and full lines not at all."""
+KINDS = ((True, False), (False, True), (True, True))
+"""(structure, color) of the three kinds of steps."""
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Sampled faces, and what stylized() needs of them."""
+
+    images: np.ndarray
+    smooth: np.ndarray
+    lines: np.ndarray
+    points: Tensor
+
+    @classmethod
+    def read(cls, work: Path, name: str = "faces") -> Faces:
+        stores = [load_pairs(work, f"{name}{kind}") for kind in ("", "_smooth", "_lines")]
+        return cls(*stores, torch.from_numpy(np.load(work / f"{name}_points.npy")))
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def picture(self, rows: list[int]) -> Tensor:
+        return to_model_range(self.images[rows])
+
+    def stylized(self, rows: list[int], styles: list[Style], structure: bool = True, color: bool = True) -> Tensor:
+        """[B, 3, 256, 256] in [-1, 1]: each face in its style."""
+        paper = 1 - INK * (1 - (to_model_range(self.lines[rows])[:, :1] + 1) / 2)
+        flat = ((to_model_range(self.smooth[rows]) + 1) / 2, paper)
+        return stylized(self.picture(rows), flat, self.points[rows], styles, structure, color)
+
+
+RATES = ((r"structure\..*affine\..*", 0.15), (r"structure\..*", 2.0), (r"color\..*", 1.0), (r"transform\..*", 0.5),
+         (r"bank", 0.6))
+"""Learning rates by name, as shares: convolutions and color transforms are scaled at run time, affine layers are not."""
+
+
+def rate_share(name: str) -> float:
+    return next(share for pattern, share in RATES if re.fullmatch(pattern, name))
+
+
+def load_encoder(work: Path, base: nn.Module) -> CompactEncoder:
+    encoder, _ = fresh_encoder(base)  # type: ignore[arg-type]
+    encoder.load_state_dict(torch.load(work / "encoder_final.pt", weights_only=True))
+    return encoder.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def encoded_styles(faces: Faces, encoder: CompactEncoder) -> Tensor:
+    """[24, EXEMPLARS, 17, 512]: the encoder's codes of drawings of each style; the first is the bank's exemplar."""
+    return torch.stack([encoder.encode(faces.stylized(exemplar_rows(i), [style] * EXEMPLARS)).tensor
+                        for i, style in enumerate(STYLES)])
+
+
+def exemplar_rows(style: int) -> list[int]:
+    return [style + len(STYLES) * k for k in range(EXEMPLARS)]
+
+
+def train(args: argparse.Namespace) -> None:
+    base = load_student(args.work / "base_final.pt").requires_grad_(False)
+    faces = Faces.read(args.work)
+    torch.manual_seed(0)
+    dual = DualStyleGAN.over(base, HIDDEN)
+    seen = encoded_styles(faces, load_encoder(args.work, base))
+    bank = nn.Parameter(seen.mean(1).clone())
+    path_parameters = {n: p for n, p in dual.named_parameters() if not n.startswith("base.")}
+    trained = {**path_parameters, "bank": bank}
+    for p in trained.values():
+        p.requires_grad_(True)
+    optimizer = torch.optim.Adam([{"params": [p], "lr": args.lr, "share": rate_share(n)} for n, p in trained.items()],
+                                 betas=(0.9, 0.99))
+    average = {n: p.detach().clone() for n, p in trained.items()}
+    path, lpips = args.work / "dual.pt", LPIPS.embedded()
+    start = _resume(path, trained, optimizer, average) if path.exists() else 0
+    bar, smooth = trange(start, args.steps, initial=start, total=args.steps, desc="dual"), {}
+    for step in bar:
+        rng = np.random.RandomState(900_001 + step)
+        rows, ids = rng.randint(len(faces), size=args.batch).tolist(), rng.randint(len(STYLES), size=args.batch).tolist()
+        structure, color = KINDS[step % len(KINDS)]
+        want = faces.stylized(rows, [STYLES[i] for i in ids], structure, color)
+        codes = torch.stack([seen[i, rng.randint(EXEMPLARS)] if rng.rand() < FRESH else bank[i] for i in ids])
+        ws = torch.cat([student_ws(base.mapping, i) for i in rows])
+        got = draw(dual, ws, codes, float(structure), float(color))
+        y, x = rng.randint(4, size=2)
+        terms = {"l1": (got - want).abs().mean(), "lpips": lpips(got[..., y:, x:], want[..., y:, x:]).mean()}
+        loss = terms["l1"] + 0.8 * terms["lpips"]
+        for group in optimizer.param_groups:
+            group["lr"] = (args.lr * group["share"] * min(1, (step + 1) / 30)
+                           * (0.5 + 0.5 * math.cos(math.pi * step / args.steps)))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            for name, p in trained.items():
+                average[name].lerp_(p, 1 - min(0.98, (step + 1) / (step + 10)))
+        kind = ("shape", "color", "both")[step % len(KINDS)]
+        smooth[kind] = 0.95 * smooth.get(kind, float(loss.detach())) + 0.05 * float(loss.detach())
+        bar.set_postfix({k: f"{v:.3f}" for k, v in smooth.items()})
+        if (step + 1) % 25 == 0 or step + 1 == args.steps:
+            torch.save({"step": step + 1, "trained": {n: p.detach() for n, p in trained.items()},
+                        "optimizer": optimizer.state_dict(), "average": average}, path)
+            sheet([want, got.detach()], args.work / f"dual_{kind}.png")
+    torch.save(average, args.work / "dual_final.pt")
+
+
+def draw(dual: DualStyleGAN, ws: Tensor, codes: Tensor, structure: float, color: float) -> Tensor:
+    weights = [structure] * STRUCTURE_PLACES + [color] * (dual.num_weights - STRUCTURE_PLACES)
+    return dual.render(ws, dual.exemplar_from_ws(codes), weights)
+
+
+def _resume(path: Path, trained: dict[str, Tensor], optimizer: torch.optim.Optimizer, average: dict[str, Tensor]) -> int:
+    saved = torch.load(path, weights_only=True)
+    with torch.no_grad():
+        for name, p in trained.items():
+            p.copy_(saved["trained"][name])
+    optimizer.load_state_dict(saved["optimizer"])
+    average.update(saved["average"])
+    return saved["step"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--lr", type=float, default=1e-2)
+    train(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""The demo encoder: codes from portraits, learned on samples whose codes are known.
+
+    python tools/demo/train_encoder.py WORK_FOLDER --steps 6000                  # codes alone: cheap steps
+    python tools/demo/train_encoder.py WORK_FOLDER --steps 6000 --image-steps 400   # then through the generator as well
+
+Reads faces.u8, held_out.u8 and base_final.pt; augments the pictures to look like photographs (moved, blurred, noisy, partly
+covered). The second part adds L2 + LPIPS + identity of base(code) to the picture. Checkpoints to WORK_FOLDER/encoder.pt and
+resumes from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import trange
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from stylegan_core.inversion.spaces import Coordinates, coordinates  # noqa: E402
+from stylegan_core.latents import mapping_hash  # noqa: E402
+from stylegan_core.losses.identity import IdentityLoss  # noqa: E402
+from stylegan_core.losses.perceptual import LPIPS  # noqa: E402
+from stylegan_core.networks.compact_encoder import SEEN, CompactEncoder, CompactEncoderConfig  # noqa: E402
+from stylegan_core.networks.mobilestylegan import MobileStyleGAN  # noqa: E402
+from tools.demo.fitting import load_pairs, sheet, to_model_range  # noqa: E402
+from tools.demo.recipe import HELD_OUT, student_ws  # noqa: E402
+from tools.demo.train_toon import load_student  # noqa: E402
+
+LEADING = 256
+"""Whitened coordinates that count one by one; the rest only by their share of the code's variance."""
+TRUNK_RATE = 0.3
+"""Learning rate of the pretrained trunk, as a share of the others'."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Of the losses in the second part."""
+
+    code: float = 0.3
+    l2: float = 0.5
+    lpips: float = 1.0
+    identity: float = 0.4
+
+
+def fresh_encoder(base: MobileStyleGAN) -> tuple[CompactEncoder, Coordinates]:
+    """AlexNet's features, and the whitened space of base's mapping, its widest axes first."""
+    found = coordinates(base, "w+", natural=True)
+    assert found.axes is not None and found.center is not None
+    space = Coordinates(found.start.flip(0), 1.0, 1.0, found.center, found.axes.flip(1))
+    config = CompactEncoderConfig(base.num_ws, base.w_dim, mapping_hash=mapping_hash(base.mapping),
+                                  model_resolution=base.img_resolution, model_family=base.kind)
+    encoder = CompactEncoder(config)
+    encoder.trunk.load_state_dict(LPIPS.embedded().trunk.state_dict())
+    encoder.center, encoder.axes = space.center, space.axes
+    with torch.no_grad():
+        encoder.own.weight.mul_(0.1)
+        encoder.common.weight.mul_(0.3)
+    return encoder, space
+
+
+@torch.no_grad()
+def known_codes(base: MobileStyleGAN, space: Coordinates, count: int, first: int = 0) -> Tensor:
+    """Whitened coordinates [count, 17, 512] of the samples from number `first` on."""
+    return space.from_code(torch.cat([student_ws(base.mapping, first + i) for i in range(count)]))
+
+
+def augment(images: Tensor, rng: np.random.RandomState) -> Tensor:
+    """[B, 3, S, S] in [-1, 1] -> [B, 3, 160, 160] as photographs come: a little off, blurred, noisy, tinted, partly covered."""
+    b, size = len(images), SEEN
+    angle, zoom = rng.uniform(-0.06, 0.06, b), rng.uniform(0.95, 1.05, b)
+    shift = rng.uniform(-0.03, 0.03, (b, 2))
+    theta = np.stack([np.stack([zoom * np.cos(angle), -zoom * np.sin(angle), shift[:, 0]], 1),
+                      np.stack([zoom * np.sin(angle), zoom * np.cos(angle), shift[:, 1]], 1)], 1).astype(np.float32)
+    grid = F.affine_grid(torch.from_numpy(theta), [b, 3, size, size], align_corners=False)
+    x = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    if rng.rand() < 0.5:
+        small = int(size / rng.uniform(1.0, 2.0))
+        x = F.interpolate(F.interpolate(x, (small, small), mode="area"), (size, size), mode="bilinear")
+    x = x * _column(rng.uniform(0.92, 1.08, (b, 1))) + _column(rng.uniform(-0.06, 0.06, (b, 3)))
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(int(rng.randint(2**31))))
+    x = x + noise * _column(rng.uniform(0, 0.05, (b, 1)))
+    for i in np.flatnonzero(rng.rand(b) < 0.25):
+        h, w = rng.randint(10, 45, 2)
+        y, z = rng.randint(size - h), rng.randint(size - w)
+        x[i, :, y : y + h, z : z + w] = torch.from_numpy(rng.uniform(-1, 1, (3, 1, 1)).astype(np.float32))
+    return x.clamp(-1, 1)
+
+
+def _column(values: np.ndarray) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32))[:, :, None, None]
+
+
+def code_loss(got: Tensor, want: Tensor, scale: Tensor) -> Tensor:
+    """Share of the code's variance that is missed, plus the mean squared error of the leading coordinates."""
+    error = (got - want).square()
+    return (error * scale).sum(-1).mean() / scale.sum() + 0.2 * error[..., :LEADING].mean()
+
+
+def train(args: argparse.Namespace) -> None:
+    base = load_student(args.work / "base_final.pt").requires_grad_(False)
+    encoder, space = fresh_encoder(base)
+    assert space.axes is not None
+    scale = space.axes.square().sum(0)
+    faces, held = load_pairs(args.work, "faces"), load_pairs(args.work, "held_out")
+    codes, held_codes = known_codes(base, space, len(faces)), known_codes(base, space, len(held), HELD_OUT)
+    trunk = list(encoder.trunk.parameters())
+    rest = [p for n, p in encoder.named_parameters() if not n.startswith("trunk.")]
+    encoder.requires_grad_(True)
+    optimizer = torch.optim.Adam([{"params": trunk, "share": TRUNK_RATE}, {"params": rest, "share": 1.0}], lr=args.lr)
+    average = {n: p.detach().clone() for n, p in encoder.named_parameters()}
+    path = args.work / "encoder.pt"
+    start = _resume(path, encoder, optimizer, average) if path.exists() else 0
+    images_loss = ImageLoss(base, Weights())
+    total = args.steps + args.image_steps
+    bar, smooth = trange(start, total, initial=start, total=total, desc="encoder"), {}
+    for step in bar:
+        through = step >= args.steps
+        rng = np.random.RandomState(700_001 + step)
+        rows = rng.randint(len(faces), size=args.image_batch if through else args.batch)
+        clean = to_model_range(faces[rows])
+        got = encoder.coordinates(augment(clean, rng))
+        terms = {"code": code_loss(got, codes[rows], scale)}
+        loss = terms["code"]
+        if through:
+            terms |= images_loss.terms(encoder.to_code(got), clean, rng)
+            loss = sum(getattr(images_loss.weights, k) * v for k, v in terms.items())
+        part, begun = (args.image_steps, step - args.steps) if through else (args.steps, step)
+        rate = (0.15 if through else 1.0) * args.lr * min(1, (begun + 1) / 50) * (0.5 + 0.5 * math.cos(math.pi * begun / part))
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["share"]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
+        optimizer.step()
+        keep = min(0.98 if through else 0.998, (step + 1) / (step + 10))
+        with torch.no_grad():
+            for name, p in encoder.named_parameters():
+                average[name].lerp_(p, 1 - keep)
+        smooth = {k: 0.97 * smooth.get(k, float(v)) + 0.03 * float(v) for k, v in terms.items()}
+        bar.set_postfix({k: f"{v:.3f}" for k, v in smooth.items()})
+        if (step + 1) % (25 if through else 250) == 0 or step + 1 == total:
+            torch.save({"step": step + 1, "model": encoder.state_dict(), "optimizer": optimizer.state_dict(),
+                        "average": average}, path)
+            with torch.no_grad():
+                judged = averaged(encoder, average)
+                error = code_loss(judged.coordinates(to_model_range(held)), held_codes, scale)
+            bar.write(f"step {step + 1}: code loss on unseen samples {float(error):.4f}")
+    final = averaged(encoder, average)
+    torch.save(final.state_dict(), args.work / "encoder_final.pt")
+    with torch.no_grad():
+        shown = to_model_range(held[:8])
+        sheet([shown, torch.cat([base.synthesis(final.encode(x[None]).tensor) for x in shown])], args.work / "encoder.png")
+
+
+class ImageLoss:
+    """L2, LPIPS and identity between base(code) and the picture."""
+
+    def __init__(self, base: MobileStyleGAN, weights: Weights) -> None:
+        self.base, self.weights = base, weights
+        self.lpips, self.identity = LPIPS.embedded(), IdentityLoss.embedded()
+
+    def terms(self, ws: Tensor, wanted: Tensor, rng: np.random.RandomState) -> dict[str, Tensor]:
+        drawn = self.base.synthesis(ws)
+        y, x = rng.randint(4, size=2)
+        return {"l2": (drawn - wanted).square().mean(), "lpips": self.lpips(drawn[..., y:, x:], wanted[..., y:, x:]).mean(),
+                "identity": self.identity(drawn, wanted).mean()}
+
+
+def averaged(encoder: CompactEncoder, average: dict[str, Tensor]) -> CompactEncoder:
+    judged = CompactEncoder(encoder.config)
+    judged.load_state_dict({**encoder.state_dict(), **average})
+    return judged.eval().requires_grad_(False)
+
+
+def _resume(path: Path, encoder: CompactEncoder, optimizer: torch.optim.Optimizer, average: dict[str, Tensor]) -> int:
+    saved = torch.load(path, weights_only=True)
+    encoder.load_state_dict(saved["model"])
+    optimizer.load_state_dict(saved["optimizer"])
+    average.update(saved["average"])
+    return saved["step"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--image-steps", type=int, default=0)
+    parser.add_argument("--batch", type=int, default=24)
+    parser.add_argument("--image-batch", type=int, default=4)
+    parser.add_argument("--lr", type=float, default=6e-4)
+    train(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()
