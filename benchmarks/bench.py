@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from . import inversion, measure
+from . import dual, inversion, measure
 
 CASES = [(256, 1), (256, 8), (1024, 1), (1024, 8)]
 ALIAS_FREE = [(256, False), (256, True), (1024, False), (1024, True)]
@@ -33,6 +33,14 @@ def inverted(threads: int, steps: int) -> str:
     ours, twin = (alone(inversion.steps_per_second, threads, 256, 4, textbook, steps) for textbook in (False, True))
     return (f"Inversion, 256 px, 4 images, w+, LPIPS + L2: {ours['rate']:.3f} steps/s, {ours['peak']:.0f} MB; the textbook's "
             f"loop {twin['rate']:.3f} steps/s, {twin['peak']:.0f} MB: {ours['rate'] / twin['rate']:.2f}x")
+
+
+def styled(threads: int, resolution: int, repeats: int) -> str:
+    """The line about DualStyleGAN, beside the generator inside it."""
+    found = alone(dual.exemplar_transfer, threads, resolution, repeats)
+    return (f"DualStyleGAN, {resolution} px, all weights on: {found['next'] * 1e3:.0f} ms a further frame of one exemplar, "
+            f"{found['next'] / found['plain']:.2f}x the plain StyleGAN2; the exemplar itself {found['exemplar'] * 1e3:.1f} ms, "
+            f"once; all weights 0 {found['off'] / found['plain']:.2f}x")
 
 
 def main() -> None:
@@ -54,6 +62,7 @@ def main() -> None:
               f"| {ours['rate'] / 1e9:.0f} | {ours['peak']:.0f} |", flush=True)
     print(f"\n{inverted(options.threads, 1 if options.quick else 3)}", flush=True)
     alias_free(options)
+    print(f"\n{styled(options.threads, 256 if options.quick else 1024, 1 if options.quick else 3)}", flush=True)
     found = alone(measure.files_and_blends, options.threads)
     print(f"\n1024 px model: load {found['load'] * 1e3:.0f} ms, inspect {found['inspect'] * 1e3:.1f} ms, "
           f"hard swap {found['swap'] * 1e3:.1f} ms with {found['swap_mb']:.1f} MB of new weights, "
