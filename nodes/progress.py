@@ -46,6 +46,9 @@ def rescued(rescue: Callable[[], str | None]) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if told := rescue():
-            tell([told])
+        try:
+            told = rescue()
+        except Exception as error:  # what ended the work matters more than what could not be saved
+            told = f"What was done could not be saved ({error})."
+        tell([told] if told else [])
         raise

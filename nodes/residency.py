@@ -54,8 +54,9 @@ def on_device(*residents: Resident, batch: int = 1) -> torch.device:
 def _share(child: nn.Module, parents: list[nn.Module]) -> nn.Module:
     """Put the parents' parameter objects into `child` wherever the memory is theirs; returns what is new."""
     theirs = {_key(parameter): parameter for parent in parents for parameter in parent.parameters()}
+    whole = {id(module) for parent in parents for module in parent.modules()}  # of a parent inside the child
     rest = _Rest()
-    for module in child.modules():
+    for module in (m for m in child.modules() if id(m) not in whole):
         for name, parameter in list(module.named_parameters(recurse=False)):
             shared = theirs.get(_key(parameter))
             module.register_parameter(name, parameter if shared is None else shared)

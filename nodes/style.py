@@ -16,8 +16,8 @@ from .types import Latent, StyleGAN, StyleSampler
 from .types import Style as StyleWire
 
 MODEL_TIP = "A DualStyleGAN, from Load DualStyleGAN."
-NO_SAMPLER = ("No style sampler is in ComfyUI/models/stylegan; put a sampler.pt there and press R, train one with Train Style "
-              "Sampler, or pick styles by number: some published styles come without a sampler.")
+NO_SAMPLER = ("No style sampler is in ComfyUI/models/stylegan; put a sampler.pt there and press R, or "
+              "pick styles by number: some published styles come without a sampler.")
 UNLINKED = "Link a DualStyleGAN to Pick Style to see the styles."
 
 

@@ -87,7 +87,7 @@ class DestylizePortrait(io.ComfyNode):
         return schema(
             "Destylize Portrait", "style",
             description="Finds the plausible face behind a drawn portrait, and the drawing's style code (DualStyleGAN, stages "
-                        "I to III). What Cancel interrupts is kept: run it again and it goes on.",
+                        "I to III). Drawings finished before a Cancel are kept: run it again and it goes on.",
             search_aliases=["cartoon to photo", "unseen style", "style code from picture"],
             inputs=[
                 StyleGAN.Input("base", tooltip="The plain face generator."),

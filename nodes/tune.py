@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from .. import stylegan_core as sg
 from . import files
 from .images import preview_images, preview_text, to_core, to_image
-from .progress import progress
+from .progress import progress, rescued
 from .residency import Resident, on_device
 from .schema import MAX_SEED, advanced, schema
 from .types import Delta, Latent, StyleGAN
@@ -56,14 +56,25 @@ class TuneModelToImage(io.ComfyNode):
     @classmethod
     def execute(cls, model: Resident, image: torch.Tensor, latents: sg.Latents, quality: str, protect_others: float, seed: int,
                 steps: int = 0, identity: float = STANDARD.identity, rank: int = STANDARD.rank) -> io.NodeOutput:
-        device = on_device(model, batch=GRADIENT_FACTOR * len(image))
         preset = sg.TUNE_PRESETS[quality]
+        device = on_device(model, batch=GRADIENT_FACTOR * min(len(image), preset.chunk))
         options = dataclasses.replace(preset, steps=steps or preset.steps, locality=protect_others, identity=identity,
                                       rank=rank, seed=seed)
-        found = sg.tune(model.core, latents, to_core(image).to(device), options, progress())
+        tuner = sg.Tuner(model.core, latents, to_core(image).to(device), options)
+        with rescued(lambda: keep(tuner)):
+            found = tuner.run(progress())
         pictures = to_image(found.images)
         tuned = Resident(sg.apply_delta(model.core, found.delta), (model,))
         return io.NodeOutput(tuned, found.delta, pictures, ui=preview_images(pictures, cls))
+
+
+def keep(tuner: sg.Tuner) -> str | None:
+    """Save the best so far of an interrupted tuning; says where."""
+    if not tuner.steps_done:
+        return None
+    path = tuner.result().delta.save(files.new_output(files.DELTAS, "interrupted"))
+    return (f"The tuning stopped after {tuner.steps_done} steps and its best is {path.name} in output/stylegan_deltas; use it "
+            f"with Load Model Delta.")
 
 
 class ApplyModelDelta(io.ComfyNode):

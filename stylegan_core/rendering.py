@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .latents import Latents
-from .networks.base import Generator, NoiseMode
+from .networks.base import Generator, NoiseMode, plain_generator
 from .runtime import OnStep, run_chunked
 
 
@@ -20,7 +20,7 @@ def render(model: Generator, latents: Latents, truncation_psi: float = 1.0, trun
     "random" noise, drawn image by image, so that none depends on the chunk. on_step(done, B, None).
     Raises LatentMismatch, InvalidInput.
     """
-    model = getattr(model, "base", model)  # a DualStyleGAN without a style is the generator inside
+    model = plain_generator(model)
     ws = latents.ws(model, truncation_psi, truncation_cutoff, c)
     maps = latents.noise_for(model) if noise_mode == "const" else None
     if noise_mode == "random":

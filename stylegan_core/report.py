@@ -46,8 +46,9 @@ def report(photo: Tensor, reconstruction: Tensor, history: Mapping[str, Tensor] 
     if len(pair[0]) != len(pair[1]):
         raise InvalidInput(f"A report got {len(pair[0])} photographs and {len(pair[1])} reconstructions; give equally many.")
     size = min(COMPARED, pair[0].shape[-1], pair[1].shape[-1])
-    a, b = (resize_area(images, size) for images in pair)
-    numbers = {name: _in_pieces(((distances or {}).get(name) or make()).to(a.device), a, b) for name, make in EMBEDDED.items()}
+    a, b = (resize_area(images.to(pair[0].device), size) for images in pair)
+    given = distances or {}
+    numbers = {name: _in_pieces(given.get(name) or make().to(a.device), a, b) for name, make in EMBEDDED.items()}
     numbers["l2"] = (a - b).square().mean((1, 2, 3))
     numbers = {name: values.float().cpu() for name, values in numbers.items()}
     return Report(_picture(a.cpu(), b.cpu(), numbers, history, cell), numbers, _text(numbers, size))

@@ -14,11 +14,10 @@ FOLDER = Path(__file__).parent
 
 def asset_path(name: str) -> Path:
     """The file of an embedded network; raises LoadError naming those there are."""
-    path = FOLDER / f"{name}.safetensors"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.safetensors"))) or "none"
-        raise LoadError(f'No embedded network is called "{name}"; choose one of: {known}.')
-    return path
+    known = {path.stem: path for path in sorted(FOLDER.glob("*.safetensors"))}
+    if name not in known:
+        raise LoadError(f'No embedded network is called "{name}"; choose one of: {", ".join(known) or "none"}.')
+    return known[name]
 
 
 def load_asset(name: str) -> dict[str, Tensor]:

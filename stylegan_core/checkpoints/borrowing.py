@@ -3,7 +3,6 @@ tensors take. The built-in DualStyleGAN borrows its base that way."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +12,6 @@ from .containers import read_file, sha256_of
 from .tensors import LazyTensor
 
 KEY = "borrows"
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 
 def borrowed(own: Mapping[str, Any]) -> dict[str, LazyTensor]:
@@ -22,7 +20,7 @@ def borrowed(own: Mapping[str, Any]) -> dict[str, LazyTensor]:
     if wanted is None:
         return {}
     match wanted:
-        case {"asset": str(name), "sha256": str(sha256), "prefix": str(prefix)} if _NAME.fullmatch(name):
+        case {"asset": str(name), "sha256": str(sha256), "prefix": str(prefix)}:
             path = asset_path(name)
             if sha256_of(path) != sha256:
                 raise LoadError(f'The file builds on another version of the built-in "{name}"; update StyleGAN Atelier, or '

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..errors import InvalidInput
 from ..latents import ModelSignature
 from ..mixing import rows_between
-from ..networks.base import Generator
+from ..networks.base import Generator, plain_generator
 from .value import Directions
 
 Method = Literal["sefa", "pca"]
@@ -35,9 +35,10 @@ def find_directions(model: Generator, method: Method = "sefa", layers: str = "al
     if not 1 <= count <= model.w_dim or samples < 2:
         raise InvalidInput(f"{count} directions from {samples} samples were asked of a model with {model.w_dim} numbers in w; "
                            f"ask for 1 to {model.w_dim} directions and at least 2 samples.")
+    model = plain_generator(model)
     rows = rows_between(model, layers)
-    w = sample_w(model, samples, seed).double()
-    gram = torch.cov(w.T) if method == "pca" else _normalized_gram(style_weights(model, rows).double())
+    w = sample_w(model, samples, seed).cpu().double()
+    gram = torch.cov(w.T) if method == "pca" else _normalized_gram(style_weights(model, rows).cpu().double())
     if not torch.isfinite(gram).all():
         raise InvalidInput("The model's style weights hold NaN or infinity; load a sound model.")
     axes = torch.linalg.eigh(gram.cpu()).eigenvectors.flip(1)[:, :count].T

@@ -218,7 +218,7 @@ def _suppress(boxes: Tensor, scores: Tensor, overlap: float, most: int, inside: 
     inside: measure the overlap against the smaller box instead of the union.
     """
     order = scores.argsort(descending=True)[:most]
-    chosen = boxes[order].double().cpu()
+    chosen = boxes[order].cpu().double()
     low, high = torch.maximum(chosen[:, None, :2], chosen[:, :2]), torch.minimum(chosen[:, None, 2:], chosen[:, 2:])
     shared = (high - low).clamp(min=0).prod(2)
     area = (chosen[:, 2:] - chosen[:, :2]).clamp(min=0).prod(1)

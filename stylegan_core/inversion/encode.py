@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import InvalidInput, LatentMismatch
 from ..latents import Latents, ModelSignature, Space
-from ..networks.base import Generator
+from ..networks.base import Generator, plain_generator
 from ..networks.encoders import RESTYLE_PASSES
 from ..runtime import OnStep, run_chunked
 
@@ -39,6 +39,7 @@ def encode(encoder: PortraitEncoder, images: Tensor, model: Generator | None = N
     encoders have neither. on_step(done, B, None). Raises InvalidInput, LatentMismatch.
     """
     if model is not None:
+        model = plain_generator(model)
         check_pairing(encoder, model)
     broken = [i + 1 for i, image in enumerate(images) if not torch.isfinite(image).all()]
     if broken:

@@ -67,7 +67,7 @@ def coordinates(model: Generator, space: Space, natural: bool, c: Tensor | None 
     if not natural:
         spread = float(distance.mean().sqrt())
         return Coordinates(average, spread, spread / model.w_dim**0.5)
-    gaussian = F.leaky_relu(w, 1 / SLOPE).double()
+    gaussian = F.leaky_relu(w, 1 / SLOPE).cpu().double()  # Apple's GPUs have no float64
     center = gaussian.mean(0)
     variances, directions = torch.linalg.eigh(torch.cov((gaussian - center).T))
     axes = directions * variances.clamp_min(FLOOR * float(variances[-1])).sqrt()

@@ -5,6 +5,7 @@ Memory does not grow with the number of frames: each frame is inverted alone, an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from ..errors import InvalidInput
 from ..faces.smoothing import smooth_over_time
 from ..latents import Latents, ModelSignature
-from ..networks.base import Generator
+from ..networks.base import Generator, plain_generator
 from ..runtime import OnStep
 from .loss_files import loss_networks
 from .objective import EMBEDDED
@@ -46,9 +47,9 @@ class VideoOptions:
     """Standard deviation in frames of the smoothing of the codes; 0: none."""
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or self.lr <= 0:
-            raise InvalidInput(f"A video's inversion got {self.steps} steps at rate {self.lr}; use 0 or more steps, and a rate "
-                               f"above 0.")
+        if self.steps < 0 or self.lr <= 0 or not 0 <= self.smoothing < math.inf:
+            raise InvalidInput(f"A video's inversion got {self.steps} steps at rate {self.lr} and smoothing {self.smoothing}; "
+                               f"use 0 or more steps, a rate above 0, and smoothing from 0 on.")
 
 
 class VideoInverter:
@@ -68,8 +69,8 @@ class VideoInverter:
         if self.options.steps == 0 and encoder is None:
             raise InvalidInput("A video was to be inverted in 0 steps a frame without an encoder, so nothing would move; use "
                                "at least 1 step, or give an encoder.")
-        self.model, self.crops, self.encoder, self._shape = model, crops, encoder, crops[0].shape
-        self._first = resolve_options(self.options.first)
+        self.model, self.crops, self.encoder, self._shape = plain_generator(model), crops, encoder, crops[0].shape
+        self._first = replace(resolve_options(self.options.first), start_step=0)
         self._next = replace(self._first, steps=max(1, self.options.steps), start_step=0, lr=self.options.lr, ramp_up=0.0,
                              perturbation=0.0, optimize_noise=False, patience=0)
         with torch.inference_mode(False):

@@ -149,6 +149,11 @@ class Generator(nn.Module):
         return self.synthesis(self.mapping(z, c, truncation_psi, truncation_cutoff), noise_mode=noise_mode)
 
 
+def plain_generator(model: Any) -> Generator:
+    """The model, or of a DualStyleGAN the generator inside: what it is without a style."""
+    return getattr(model, "base", model)
+
+
 def draw_noise(shape: tuple[int, int], batch: int, mode: NoiseMode, const: Tensor | None, like: Tensor,
                generator: torch.Generator | None) -> Tensor | None:
     """The noise map of one layer: the stored one, a fresh [batch, 1, h, w], or None."""

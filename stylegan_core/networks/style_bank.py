@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -46,7 +47,7 @@ class StyleBankConfig:
 
 def style_index(names: Sequence[str], style: int | str) -> int:
     """Number of a style given by number, name, or name without suffix. Raises InvalidInput naming the range."""
-    if isinstance(style, str) and not style.strip().lstrip("-").isdigit():
+    if isinstance(style, str) and not re.fullmatch(r"-?[0-9]{1,9}", style.strip()):
         stems = [name.rsplit(".", 1)[0] for name in names]
         found = [i for i in range(len(names)) if style in (names[i], stems[i])]
         if found:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..errors import InvalidInput
+from ..errors import InvalidInput, LoadError
 from ..faces.frame import check_aligned
 from ..inversion.encode import PortraitEncoder
 from ..inversion.noise import map_scales
@@ -29,7 +29,7 @@ from ..networks.base import Generator
 from ..networks.encoders import INPUT, prepare_portraits
 from ..networks.extrinsic import color_rows
 from ..networks.mapping import fingerprint
-from ..runtime import OnStep, private_copy
+from ..runtime import OnStep, private_copy, run_chunked
 from .noise import joint_noise_regularization
 
 SKIPPED_COLOR_ROWS = 1
@@ -194,9 +194,15 @@ class Destylizer:
     def _restore(self, folder: Path) -> None:
         if self.finished or not folder.is_dir():
             return
-        intrinsic, extrinsic, optimized = (Latents.load(folder / f"{name}.safetensors") for name in CODES)
+        try:
+            intrinsic, extrinsic, optimized = (Latents.load(folder / f"{name}.safetensors") for name in CODES)
+        except LoadError:  # half written: the work is done again
+            return
+        if len({len(intrinsic), len(extrinsic), len(optimized)}) > 1:
+            return
         stages = ((extrinsic, 1.0), (optimized, self.options.truncation_psi), (intrinsic, self.options.truncation_psi))
-        faces = [self.plain.synthesis(codes.ws(self.plain) * psi).cpu() for codes, psi in stages]
+        faces = [run_chunked(self.plain.synthesis, codes.ws(self.plain) * psi, self.options.chunk, "cpu")
+                 for codes, psi in stages]
         self.finished.append(Destylized(intrinsic, extrinsic, optimized, dict(zip(STAGES, faces, strict=True))))
 
     @torch.no_grad()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,11 +51,10 @@ class Styles:
 
     def bank(self, role: Role = "extrinsic") -> StyleBank:
         """The same as a bank, which sg.save writes; names that occur twice get a number. Raises InvalidInput."""
-        seen: Counter[str] = Counter()
-        names = []
+        names: list[str] = []
         for name in self.names:
-            names.append(f"{name} ({seen[name] + 1})" if seen[name] else name)
-            seen[name] += 1
+            numbered = (f"{name} ({i})" for i in itertools.count(2))
+            names.append(name if name not in names else next(n for n in numbered if n not in names))
         return StyleBank.of(self.codes, names, role)
 
     def pick(self, which: str | Sequence[int | str]) -> Styles:

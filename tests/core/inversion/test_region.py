@@ -45,7 +45,7 @@ def test_lpips_of_everything_is_lpips_and_of_a_region_is_the_regions(lpips) -> N
     left = half(128)[:, None]
     assert torch.allclose(lpips(a, b, torch.ones(1, 1, 128, 128)), lpips(a, b), rtol=1e-5)
     inside, outside = float(lpips(a, b, left)), float(lpips(a, b, 1 - left))
-    assert inside < 0.02 * outside and float(lpips(a, b)) == pytest.approx((inside + outside) / 2, rel=0.1)
+    assert inside < 0.1 * outside and float(lpips(a, b)) == pytest.approx((inside + outside) / 2, rel=0.2)
 
 
 def test_only_what_the_mask_shows_is_matched(model) -> None:
