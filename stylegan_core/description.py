@@ -30,7 +30,8 @@ def describe(model: nn.Module) -> str:
     facts += [f"parent: {parent.get('name') or 'unnamed'} (licence: {parent.get('licence', 'unknown')})"
               for parent in info.parents]
     facts.append(f"licence: {info.licence}")
-    facts += [f"{key}: {value}" for key, value in info.notes.items()]
+    facts += [f"{value / 1e6:.1f} M images seen" if key == "images_seen" else f"{key}: {value}"
+              for key, value in info.notes.items()]
     return "\n".join(facts)
 
 
