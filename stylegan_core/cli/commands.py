@@ -20,7 +20,7 @@ from ..faces.batch import return_faces, take_faces
 from ..faces.head_mask import head_mask
 from ..images import SUFFIXES, check_writable, read_image, write_image
 from ..inversion import PRESETS, TUNE_PRESETS, InversionOptions, Inverter, Tuner
-from ..inversion.encode import PortraitEncoder, encode
+from ..inversion.encode import encode
 from ..latents import Latents, class_label, sample_z
 from ..networks.base import Generator
 from ..networks.style_weights import format_weights
@@ -155,7 +155,7 @@ def toonify(a: argparse.Namespace) -> int:
                          inversion=None if a.steps == 0 else _options(a), every_face=a.every_face, color_match=a.color_match)
     photo = read_image(a.photo)
     base, toon = load_generator(a.base, a.device), load_generator(a.toon, a.device)
-    encoder = load_encoder(a.encoder, a.device) if a.encoder else None
+    encoder = load_kind(a.encoder, "encoder", a.device) if a.encoder else None
     made = toonify_photo(photo.to(a.device), base, toon, choice, Bar("invert"), encoder)
     grid = blend_grid(base, toon, made.latents, on_step=Bar("grid"))
     stages = (made.crops, made.inversions, made.toons, made.pasted, grid)
@@ -175,7 +175,7 @@ def transfer(a: argparse.Namespace) -> int:
     weights = choose_weights(dual.num_weights, a.structure, a.color_weight, text=a.weights)
     crops, places = take_faces(photo, dual.img_resolution)
     if a.encoder:
-        latents = encode(load_encoder(a.encoder, a.device), crops.to(a.device), dual.base)
+        latents = encode(load_kind(a.encoder, "encoder", a.device), crops.to(a.device), dual.base)
     else:
         latents = Inverter(dual.base, crops.to(a.device), a.space, _options(a)).run(Bar("invert")).latents
     seen = render(dual.base, latents)
@@ -202,15 +202,6 @@ def load_generator(name: str, device: str = "cpu") -> Generator:
     if not isinstance(model, Generator):
         kind = getattr(model, "kind", "network")
         raise InvalidInput(f"{name} holds a {kind} but a generator is needed; give a StyleGAN file.")
-    return model
-
-
-def load_encoder(name: str, device: str = "cpu") -> PortraitEncoder:
-    """An encoder's file or a built-in's name. Raises LoadError, InvalidInput."""
-    model: Any = load(_model_path(name), device)
-    if getattr(model, "kind", "") != "encoder":
-        kind = getattr(model, "kind", "network")
-        raise InvalidInput(f"{name} holds a {kind} but an encoder is needed; give a pSp or e4e file.")
     return model
 
 

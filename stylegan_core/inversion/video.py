@@ -9,7 +9,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,17 +18,12 @@ from ..faces.smoothing import smooth_over_time
 from ..latents import Latents, ModelSignature
 from ..networks.base import Generator, plain_generator
 from ..runtime import OnStep
+from .encode import PortraitEncoder
 from .loss_files import loss_networks
 from .objective import EMBEDDED
 from .optimize import Inverter, resolve_options
 from .options import InversionOptions
 from .spaces import Coordinates
-
-
-class PortraitEncoder(Protocol):
-    """What is asked of an encoder, whatever its kind."""
-
-    def encode(self, images: Tensor, generator: Generator | None = None) -> Latents: ...
 
 
 @dataclass(frozen=True)
