@@ -19,7 +19,7 @@ from ..errors import InvalidInput
 from ..latents import Latents, ModelSignature, Space, codes_to_ws
 from ..losses.regularizers import normalize_noise_
 from ..networks.base import Generator, plain_generator
-from ..runtime import OnStep, run_chunked, trainable
+from ..runtime import OnStep, rows_at_once, run_chunked, trainable
 from .loss_files import loss_networks
 from .noise import map_scales, start_maps
 from .objective import EMBEDDED, Objective
@@ -76,7 +76,7 @@ class Inverter:
         self._history: list[Tensor] = [torch.full((len(targets), len(self.names)), float("nan"))] * self.options.start_step
         for _ in self._history:
             self.draw(self.images[0].code)
-        self._chunk = self._fitting = self.options.chunk
+        self._chunk = self._fitting = rows_at_once(self.options.chunk, targets.device, model.img_resolution)
 
     def _objective(self, targets: Tensor, mask: Tensor | None, given: dict[str, nn.Module],
                    folders: Sequence[str | Path]) -> Objective:

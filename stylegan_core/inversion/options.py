@@ -55,7 +55,7 @@ class InversionOptions:
     loss_size: int = 256
     """Losses see images shrunk by area to at most so many pixels."""
     chunk: int = 8
-    """Images in one pass; halved when memory runs out, without changing the result."""
+    """Images in one pass at most (a CPU takes large ones singly); halved when memory runs out, without changing the result."""
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -36,7 +36,7 @@ class TuneOptions:
     loss_size: int = 256
     """Losses see images shrunk by area to at most so many pixels."""
     chunk: int = 4
-    """Images in one pass; halved when memory runs out."""
+    """Images in one pass at most (a CPU takes large ones singly); halved when memory runs out."""
     seed: int = 0
 
     def __post_init__(self) -> None:

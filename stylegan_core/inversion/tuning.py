@@ -17,7 +17,7 @@ from torch.func import functional_call
 from ..errors import InvalidInput
 from ..latents import Latents, class_label
 from ..networks.base import Generator
-from ..runtime import OnStep, run_chunked, trainable
+from ..runtime import OnStep, rows_at_once, run_chunked, trainable
 from .change import Change
 from .delta import Delta, Origin, Part, apply_delta, cut, numbers, principal
 from .objective import EMBEDDED, Objective, to_rgb
@@ -80,7 +80,7 @@ class Tuner:
             self.preview = torch.zeros(len(images), model.img_channels, *(model.img_resolution,) * 2)
             self._best, self._best_row = self.change.snapshot(), torch.full((len(images), len(self.names)), float("nan"))
         self._history: list[Tensor] = []
-        self._chunk = self.options.chunk
+        self._chunk = self._fitting = rows_at_once(self.options.chunk, like.device, model.img_resolution)
 
     def _objective(self, targets: Tensor, size: int, given: Mapping[str, nn.Module]) -> Objective:
         options, networks = self.options.losses(), {}
@@ -116,7 +116,9 @@ class Tuner:
         """One step at progress t (0..1) of the schedule -> losses and "total" by name, [B]."""
         with torch.inference_mode(False), torch.enable_grad():
             self._optimizer.zero_grad(set_to_none=True)
+            self._fitting = 1
             values = run_chunked(lambda ids: self._evaluate(ids.tolist()), torch.arange(len(self.ws)), self._chunk)
+            self._chunk = self._fitting
             if self.options.locality:
                 values = self._with_locality(values)
             if not torch.isfinite(values).all():
@@ -137,6 +139,7 @@ class Tuner:
         total = self.objective.total(losses)
         self._add_gradient(total.sum() / len(self.ws))
         self.preview[ids] = pictures.detach().float().cpu()
+        self._fitting = max(self._fitting, len(ids))  # what fitted into memory is tried first the next time
         return torch.stack([*losses.values(), total], dim=1).detach().cpu()
 
     def _draws(self, weights: Mapping[str, Tensor], ids: list[int]) -> Tensor:

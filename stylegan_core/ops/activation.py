@@ -50,18 +50,17 @@ def activate(x: Tensor, activation: str = "lrelu", gain: float | None = None, cl
              noise: Tensor | None = None) -> Tensor:
     """clip(gain * f(x + noise), -clamp, clamp); gain None means the activation's own (sqrt(2) for leaky ReLU).
 
-    x [B, C, H, W] must be fresh: without autograd it is overwritten (a new map costs more than the arithmetic).
-    noise broadcasts, e.g. [1|B, 1, H, W].
+    x [B, C, H, W] must be fresh: it is overwritten (a new map costs more than the arithmetic), with autograd as far as
+    the backward pass allows. noise broadcasts, e.g. [1|B, 1, H, W].
     """
     function = find_activation(activation)
     gain = function.gain if gain is None else gain
-    if torch.is_grad_enabled() and (x.requires_grad or (noise is not None and noise.requires_grad)):
-        x = function.apply(x if noise is None else x + noise)
+    if noise is not None:
+        x = x.add_(noise)
+    x = (function.in_place or function.apply)(x)
+    if torch.is_grad_enabled() and x.requires_grad:  # the backward pass reads what the function wrote
         x = x if gain == 1 else x * gain
         return x if clamp is None else x.clamp(-clamp, clamp)
-    if noise is not None:
-        x.add_(noise)
-    x = (function.in_place or function.apply)(x)
     if gain != 1:
         x.mul_(gain)
     return x if clamp is None else x.clamp_(-clamp, clamp)

@@ -93,9 +93,24 @@ def modulated_conv2d(x: Tensor, weight: Tensor, style: Tensor, bias: Tensor | No
     """
     d = demodulation(weight, style, eps) if demodulate else None
     bias = None if bias is None else (bias * gain).to(x.dtype)
+    if _is_image_head(weight) and x.dtype != torch.float16:
+        return _as_products(x, weight, style, d, bias, gain)
     if _scales_weight(weight, style):
         return _with_scaled_weight(x, weight, style, d, bias, gain, kernel)
     return _with_scaled_activations(x, weight, style, d, bias, gain, kernel)
+
+
+def _is_image_head(weight: Tensor) -> bool:
+    """1x1 with few outputs: a scaled weight for each image is far smaller than scaled activations."""
+    return weight.shape[2:] == (1, 1) and 8 * weight.shape[0] <= weight.shape[1]
+
+
+def _as_products(x: Tensor, weight: Tensor, style: Tensor, d: Tensor | None, bias: Tensor | None, gain: float) -> Tensor:
+    """One matrix an image: [B, O, I] times [B, I, HW]."""
+    scaled = _exact(weight).flatten(1) * (_exact(style) * gain)[:, None]
+    scaled = (scaled if d is None else scaled * d[:, :, None]).to(x.dtype)
+    y = (scaled @ x.flatten(2)).unflatten(2, x.shape[2:])
+    return y if bias is None else y.add_(bias.view(1, -1, 1, 1))
 
 
 def _scales_weight(weight: Tensor, style: Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""Bias, noise, activation, gain, clamp against their formulas; in place or not, the same values."""
+"""Bias, noise, activation, gain, clamp against their formulas; in place, and the same gradients."""
 
 import pytest
 import torch
@@ -16,9 +16,15 @@ def test_every_activation(name, clamp):
     expected = function(x + noise) * gain
     expected = expected if clamp is None else expected.clamp(-clamp, clamp)
     torch.testing.assert_close(activate(x.clone(), name, clamp=clamp, noise=noise), expected)
-    kept = x.clone().requires_grad_()
-    torch.testing.assert_close(activate(kept, name, clamp=clamp, noise=noise), expected)
-    torch.testing.assert_close(kept.detach(), x, msg="with autograd the input must survive")
+    leaves = [(x.clone().requires_grad_(), noise.clone().requires_grad_()) for _ in range(2)]
+    (x1, noise1), (x2, noise2) = leaves
+    y = activate(x1 * 1, name, clamp=clamp, noise=noise1)
+    torch.testing.assert_close(y, expected)
+    twin = function(x2 + noise2) * gain
+    twin = twin if clamp is None else twin.clamp(-clamp, clamp)
+    weight = torch.randn_like(y)
+    ours, theirs = (torch.autograd.grad((out * weight).sum(), pair) for out, pair in zip((y, twin), leaves, strict=True))
+    torch.testing.assert_close(ours, theirs)
 
 
 def test_gain_overrides_the_default():
