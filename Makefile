@@ -34,7 +34,7 @@ bench: setup
 	$(V)/python -m benchmarks.bench
 
 fuzz: setup
-	$(V)/python -m tools.fuzz --count 10000
+	$(V)/python -m tools.fuzz --count 10000 --minutes 90
 
 clean:
 	rm -rf .venv output build

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LoadError, UnsupportedCheckpoint
+from .checksums import CHECKSUMS_KEY
 from .npy_file import MAGIC as NPY_MAGIC
 from .npy_file import read_npy
 from .openvino import read_openvino
@@ -35,6 +36,8 @@ class Contents:
     size: int
     metadata: dict[str, str] = field(default_factory=dict)
     """Text pairs of a safetensors header."""
+    checked: bool = False
+    """Whether all that is read is compared with checksums in the file."""
 
 
 def read_file(path: str | Path) -> Contents:
@@ -65,7 +68,8 @@ def _read(path: Path, size: int) -> Contents:
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
         head = bytes(data[:HEAD])
         if head[:2] == b"PK":
-            return Contents(path, "torch zip", read_zip(data, file), size)
+            tree, checked = read_zip(data, file)
+            return Contents(path, "torch zip", tree, size, checked=checked)
     refuse_accident(head, path)
     if head[:6] == NPY_MAGIC:
         return Contents(path, "npy", read_npy(data), size)
@@ -73,7 +77,7 @@ def _read(path: Path, size: int) -> Contents:
         return Contents(path, "torch legacy", read_legacy(data), size)
     if int.from_bytes(head[:8], "little") <= size and head[8:9] == b"{" or path.suffix in (".safetensors", ".sft"):
         tensors, metadata = read_header(data)
-        return Contents(path, "safetensors", tensors, size, metadata)
+        return Contents(path, "safetensors", tensors, size, metadata, CHECKSUMS_KEY in metadata)
     if head[:1] in [bytes([c]) for c in PICKLE_STARTS]:
         return Contents(path, "pickle", PickleReader(data, resolve).load(), size)
     raise LoadError(

@@ -15,12 +15,13 @@ from ..networks import FAMILIES
 from ..networks.base import ModelInfo
 from .borrowing import borrowed
 from .building import build
+from .checksums import UNVERIFIED, UNVERIFIED_SENTENCE
 from .containers import Contents, read_file, with_file
 from .detect import find_layout
 from .layout import Bundle, Canonical, keep, move_keys
 from .safetensors_file import read_json
 from .saving import plain_config
-from .tensors import FLOATS
+from .tensors import FLOATS, plausible
 from .training_facts import training_facts
 from .unwrap import Which, unwrap
 
@@ -28,8 +29,7 @@ OWN_LAYOUT = "atelier"
 NO_NETWORKS = {"directions": "semantic directions", "delta": "the difference of a tuned model from its base"}
 """Other things this project writes, by the family in their metadata."""
 SPARE_BYTES = 64 << 20
-MAX_WEIGHT = 1e10
-"""Sound networks stay below 1e4; beyond this even float32 activations overflow."""
+
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,13 @@ def detect(path: str | Path, which: Which = "ema", resolution: int | None = None
         own = read_json(contents.metadata)
         found = _detect_own(contents, own) if own else _detect_foreign(contents, which, resolution)
         _check_wanted(found, which, resolution)
-        return found
+        return found if contents.checked else replace(found, info=_unverified(found.info))
     except LoadError as error:
         raise with_file(error, contents.path) from error
+
+
+def _unverified(info: ModelInfo) -> ModelInfo:
+    return replace(info, notes={**info.notes, UNVERIFIED: UNVERIFIED_SENTENCE})
 
 
 def _check_wanted(found: Detected, which: Which, resolution: int | None) -> None:
@@ -179,17 +183,10 @@ def _read_all(found: Detected, dtype: torch.dtype) -> dict[str, Tensor]:
             "damaged or quantized."
         )
     tensors = {key: t.read().to(dtype).contiguous() for key, t in lazy.items()}
-    if bad := [found.canonical.origin.get(key, key) for key, t in tensors.items() if not _plausible(t)]:
+    own = found.layout == OWN_LAYOUT and found.contents.checked  # looked at when it was saved
+    if bad := [] if own else [found.canonical.origin.get(key, key) for key, t in tensors.items() if not plausible(t)]:
         raise LoadError(
             f"The weights {', '.join(bad[:5])} hold NaN, infinite or absurdly large numbers, which would draw broken images; "
             "training diverged or the file is damaged, use another snapshot."
         )
     return tensors
-
-
-def _plausible(tensor: Tensor) -> bool:
-    """All numbers finite and below MAX_WEIGHT (a NaN fails every comparison)."""
-    if not tensor.numel():
-        return True
-    low, high = torch.aminmax(tensor)
-    return bool(low > -MAX_WEIGHT) and bool(high < MAX_WEIGHT)

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import InvalidInput, LoadError
+from .checksums import CHECKSUMS_KEY, checker, describe_checksums, read_checksums
 from .tensors import MAX_DIMS, LazyTensor, Storage
 
 METADATA_KEY = "stylegan_atelier"
@@ -23,6 +24,7 @@ DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
     "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
 }
+CODES = {dtype: code for code, dtype in DTYPES.items()}
 
 
 def read_header(data: memoryview) -> tuple[dict[str, LazyTensor], dict[str, str]]:
@@ -44,10 +46,11 @@ def read_header(data: memoryview) -> tuple[dict[str, LazyTensor], dict[str, str]
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise LoadError("The safetensors metadata is no table of texts; the file is damaged.")
-    return _tensors(header, data[8 + length :]), metadata
+    checksums = read_checksums(metadata, metadata.get(METADATA_KEY, ""), set(header))
+    return _tensors(header, data[8 + length :], checksums), metadata
 
 
-def _tensors(header: dict[str, Any], body: memoryview) -> dict[str, LazyTensor]:
+def _tensors(header: dict[str, Any], body: memoryview, checksums: Mapping[str, str] | None) -> dict[str, LazyTensor]:
     found, spans = {}, []
     for key, entry in header.items():
         dtype, shape, (begin, end) = _entry(key, entry)
@@ -57,7 +60,8 @@ def _tensors(header: dict[str, Any], body: memoryview) -> dict[str, LazyTensor]:
                 "truncated or damaged."
             )
         steps = tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
-        found[key] = Storage(dtype, math.prod(shape), body[begin:end]).view(0, shape, steps)
+        check = None if checksums is None else checker(key, CODES[dtype], shape, checksums[key])
+        found[key] = Storage(dtype, math.prod(shape), body[begin:end], check).view(0, shape, steps)
         spans.append((begin, end))
     spans.sort()
     at = 0
@@ -116,7 +120,7 @@ def write_safetensors(path: str | Path, tensors: Mapping[str, Tensor], metadata:
     handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
     os.close(handle)
     try:
-        save_file(plain, temporary, {METADATA_KEY: text})
+        save_file(plain, temporary, {METADATA_KEY: text, CHECKSUMS_KEY: describe_checksums(text, plain, CODES)})
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except PermissionError as error:  # Windows refuses to replace a file that a loaded model still maps

@@ -14,9 +14,10 @@ from torch import nn
 from ..errors import InvalidInput
 from ..networks import FAMILIES
 from ..networks.base import ModelInfo
+from .checksums import UNVERIFIED
 from .containers import sha256_of
 from .safetensors_file import write_safetensors
-from .tensors import FLOATS
+from .tensors import FLOATS, plausible
 
 
 def lineage(model: nn.Module) -> dict[str, Any]:
@@ -47,15 +48,16 @@ def save(model: nn.Module, path: str | Path, metadata: Mapping[str, Any] | None 
     if dtype is not None and dtype not in FLOATS:
         raise InvalidInput(f"Type {dtype!r} can't hold weights; use torch.float32, float16 or bfloat16.")
     info: ModelInfo = model.info  # type: ignore[assignment]
+    notes = {key: value for key, value in info.notes.items() if key != UNVERIFIED}  # what is saved has checksums
     facts = {
         "family": family, "config": plain_config(model.config), "source": Path(info.source).name, "sha256": _hash_of(info),
-        "parents": [dict(p) for p in info.parents], "licence": info.licence, "notes": dict(info.notes), **(metadata or {}),
+        "parents": [dict(p) for p in info.parents], "licence": info.licence, "notes": notes, **(metadata or {}),
     }
     tensors = {key: t.to(dtype) if dtype and t.is_floating_point() else t for key, t in model.state_dict().items()}
-    if bad := [key for key, t in tensors.items() if not torch.isfinite(t).all()]:
+    if bad := [key for key, t in tensors.items() if not plausible(t)]:
         raise InvalidInput(
-            f"The weights {', '.join(bad[:5])} are not finite{f' in {dtype}' if dtype else ''}; save in float32, or "
-            "use a sound model."
+            f"The weights {', '.join(bad[:5])} are not finite or absurdly large{f' in {dtype}' if dtype else ''}; save in "
+            "float32, or use a sound model."
         )
     return write_safetensors(path, tensors, facts, overwrite)
 

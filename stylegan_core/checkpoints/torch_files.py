@@ -6,6 +6,7 @@ import io
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 from ..errors import LoadError, UnsupportedCheckpoint
@@ -97,6 +98,13 @@ class ZipRecords:
         return raw
 
 
+def _checker(key: str, crc: int) -> Callable[[memoryview], None]:
+    def check(data: memoryview) -> None:
+        if zlib.crc32(data) != crc:
+            raise LoadError(f"The checksum of tensor data {key[:40]} does not match, so the file is damaged; get it again.")
+    return check
+
+
 def _directory_bytes(data: memoryview) -> int:
     """Size of a zip's directory as its end record tells (the 64-bit one, where that says so); 0 if there is none."""
     tail = bytes(data[-(1 << 16) - 128 :])
@@ -107,8 +115,8 @@ def _directory_bytes(data: memoryview) -> int:
     return size
 
 
-def read_zip(data: memoryview, file: io.IOBase) -> Any:
-    """The tree of a torch >= 1.6 checkpoint. `file` is the same bytes, for the directory."""
+def read_zip(data: memoryview, file: io.IOBase) -> tuple[Any, bool]:
+    """(tree of a torch >= 1.6 checkpoint, whether all of it has checksums). `file` is the same bytes, for the directory."""
     records = ZipRecords(data, file)
     if records.root + "byteorder" in records.entries and bytes(records.checked("byteorder")) != b"little":
         raise UnsupportedCheckpoint(
@@ -124,10 +132,11 @@ def read_zip(data: memoryview, file: io.IOBase) -> Any:
                 raise LoadError(
                     f"Tensor data {key[:40]} claims {numel} elements but has {len(raw)} bytes; the file is damaged."
                 )
-            storages[key] = Storage(dtype, numel, raw, crc)
+            storages[key] = Storage(dtype, numel, raw, _checker(key, crc) if crc else None)
         return _same(storages[key], dtype, numel)
 
-    return PickleReader(records.checked("data.pkl"), resolve, persistent).load()
+    tree = PickleReader(records.checked("data.pkl"), resolve, persistent).load()
+    return tree, all(entry.CRC or not entry.file_size for entry in records.entries.values())
 
 
 def read_legacy(data: memoryview) -> Any:

@@ -65,8 +65,9 @@ def describe(model: Any) -> dict:
     for key, tensor in sorted(model.state_dict().items()):
         digest.update(key.encode() + tensor.contiguous().numpy().tobytes())
         finite = finite and bool(torch.isfinite(tensor).all())
-    warnings = model.info.notes.get("warnings", [])
-    return {"kind": model.kind, "finite": finite, "digest": digest.hexdigest(), "warnings": warnings}
+    notes = model.info.notes
+    return {"kind": model.kind, "finite": finite, "digest": digest.hexdigest(), "warnings": notes.get("warnings"),
+            "unverified": notes.get("unverified")}
 
 
 def main() -> None:
