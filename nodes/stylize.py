@@ -143,7 +143,7 @@ class RefineStyle(io.ComfyNode):
         return schema(
             "Refine Style", "style",
             description="Moves a style code until the model redraws its drawing from the face behind it: sharper colors, truer "
-                        "shapes. The network stays as it is.",
+                        "shapes. The network stays as it is. What a Cancel interrupts is saved in output/stylegan.",
             search_aliases=["refine_exstyle", "style code optimization", "unseen style"],
             inputs=[
                 StyleGAN.Input("model", tooltip=MODEL_TIP),
@@ -170,9 +170,20 @@ class RefineStyle(io.ComfyNode):
                 lr_structure: float, contextual: float = 1.0, lr_noise: float = 0.1, seed: int = 0) -> io.NodeOutput:
         dual = dual_on_device(model, GRADIENT_FACTOR)
         options = sg.RefineOptions(steps, lr_color, lr_structure, lr_noise, contextual, seed=seed)
-        refined = sg.refine_style(dual, intrinsic, style.codes, to_core(image), options, on_step=progress())
+        work = sg.Refinement(dual, intrinsic, style.codes, to_core(image), options)
+        with rescued(lambda: moved(work, style.names)):
+            refined = work.run(progress())
         pictures = to_image(refined.images)
-        return io.NodeOutput(sg.Styles(refined.extrinsic.to("cpu"), style.names), pictures, ui=preview_images(pictures, cls))
+        return io.NodeOutput(sg.Styles(refined.extrinsic, style.names), pictures, ui=preview_images(pictures, cls))
+
+
+def moved(work: sg.Refinement, names: tuple[str, ...]) -> str | None:
+    """Save the styles of a cancelled refinement as they are; says how to go on."""
+    if not work.begun:
+        return None
+    path = sg.save(sg.Styles(work.latents(), names).bank(), files.new_output(files.MODELS, "interrupted_styles"))
+    return (f"{work.done} of {len(names)} styles were refined, and one in part; all are in output/stylegan/{path.name}. To go "
+            f"on, link Load Style Codes to style.")
 
 
 NODES = (TransferExemplarStyle, DestylizePortrait, RefineStyle)

@@ -19,6 +19,7 @@ from ..contact_sheet import contact_sheet
 from ..errors import InvalidInput
 from ..faces.frame import FaceMeasures, crop_points
 from ..faces.paste import SKIN_CENTER, SKIN_RADII, place_grid, reach
+from ..inversion.objective import resize_area
 from ..latents import Latents
 from ..losses.contextual import ContextualLoss
 from ..losses.identity import SAME_PERSON, IdentityLoss
@@ -39,6 +40,8 @@ COLOR_UNIT = 50.0
 """CIE Lab steps between mean colors (and their spreads) that count as distance 1."""
 FIT = 1.5
 """Weight of the style fit in the score: with it the demo's styles differ as much in fit as in identity."""
+SEEN = 256
+"""Exemplars are looked at with at most so many pixels a side, so that a bank of hundreds fits into memory."""
 TRIED = 3
 """So many times the number asked for are tried on the photograph."""
 
@@ -97,14 +100,14 @@ def recommend_styles(photo: Tensor, content: Latents, dual: DualStyleGAN, styles
     tried = min(TRIED * count, len(styles))
     ticks = _ticks(on_step, len(styles) + tried)
     behind = average_face(dual) if faces is None else faces
-    shown = transfer_style(dual, behind, styles.codes, 1.0, on_step=ticks(0)).clamp(-1, 1)
+    shown = transfer_style(dual, behind, styles.codes, 1.0, on_step=ticks(0), size=SEEN).clamp(-1, 1)
     parts = exemplar_distances(photo, shown, detector)
     nearest = sorted(range(len(styles)), key=lambda i: parts[i])[:tried]
     weights = {i: suggest_weights(*parts[i], dual.num_weights) for i in nearest}
     found = []
     for n, i in enumerate(nearest):
         image = transfer_style(dual, content, styles.codes.pick(i), weights[i])
-        seen = image.clamp(-1, 1).to(like)
+        seen = resize_area(image, min(SEEN, image.shape[-1])).clamp(-1, 1).to(like)
         kept, fit = float(judge(seen, photo.to(like))) / SAME_PERSON, float(texture(seen, shown[i : i + 1].to(like)))
         found.append(Recommendation(i, styles.names[i], *parts[i], kept, fit, weights[i], image[0]))
         ticks(len(styles))(n + 1, tried, image)

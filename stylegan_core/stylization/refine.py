@@ -115,6 +115,67 @@ class Refiner:
         return small.detach()
 
 
+class Refinement:
+    """A refinement of all styles as an object: `run` it; after an interruption `latents` holds what it had reached."""
+
+    def __init__(self, dual: DualStyleGAN, intrinsic: Latents, extrinsic: Latents, images: Tensor,
+                 options: RefineOptions | None = None, perceptual: LPIPS | None = None,
+                 contextual: ContextualLoss | None = None, noise: list[Tensor] | None = None) -> None:
+        """See refine_style."""
+        if not len(intrinsic) == len(extrinsic) == len(images) or not extrinsic.space.endswith("+"):
+            raise InvalidInput(f"Refinement got {len(intrinsic)} faces, {len(extrinsic)} styles in {extrinsic.space} and "
+                               f"{len(images)} pictures; give as many of each, and styles in z+ or w+.")
+        extrinsic.check(dual.base)
+        like = next(dual.parameters())
+        self.options, self.extrinsic = options or RefineOptions(), extrinsic
+        self.model = private_copy(dual).eval().requires_grad_(False)
+        lpips = private_copy(perceptual or LPIPS.embedded()).to(like).requires_grad_(False)
+        likeness = private_copy(contextual or ContextualLoss.embedded()).to(like).requires_grad_(False)
+
+        def start(which: list[int]) -> Refiner:
+            maps = None if noise is None else [n if len(n) == 1 else n[which] for n in noise]
+            return Refiner(self.model, intrinsic.pick(which), extrinsic.pick(which), images[which], self.options, lpips,
+                           likeness, maps)
+
+        self._start = start
+        self._codes: list[Latents] = []
+        self._current: Refiner | None = None
+
+    def run(self, on_step: OnStep | None = None) -> Refined:
+        """All styles; on_step(step, all steps, preview) may raise to cancel."""
+        steps, total, pictures = self.options.steps, len(self.extrinsic), []
+        starts = range(0, total, self.options.chunk)
+        for number, first in enumerate(starts):
+            self._current = refiner = self._start(list(range(first, min(first + self.options.chunk, total))))
+            for i in range(1, steps + 1):
+                preview = refiner.step()
+                if on_step is not None:
+                    on_step(number * steps + i, len(starts) * steps, preview)
+            self._codes.append(refiner.latents())
+            self._current = None
+            with torch.no_grad():
+                pictures.append(refiner.render().cpu())
+        return Refined(self.latents(), torch.cat(pictures))
+
+    @property
+    def done(self) -> int:
+        """Styles that are finished."""
+        return sum(map(len, self._codes))
+
+    @property
+    def begun(self) -> bool:
+        """Whether any style has moved."""
+        return bool(self._codes) or bool(self._current and self._current.history)
+
+    def latents(self) -> Latents:
+        """All styles: the finished ones, the current ones as far as they got, the others as they were given."""
+        current = [] if self._current is None else [self._current.latents()]
+        moved = [*self._codes, *current]
+        left = list(range(sum(map(len, moved)), len(self.extrinsic)))
+        moved += [self.extrinsic.pick(left)] if left else []
+        return Latents.combine([codes.to("cpu") for codes in moved])
+
+
 def refine_style(dual: DualStyleGAN, intrinsic: Latents, extrinsic: Latents, images: Tensor,
                  options: RefineOptions | None = None, perceptual: LPIPS | None = None,
                  contextual: ContextualLoss | None = None, noise: list[Tensor] | None = None,
@@ -123,28 +184,7 @@ def refine_style(dual: DualStyleGAN, intrinsic: Latents, extrinsic: Latents, ima
 
     intrinsic, extrinsic (z+ or w+) and images [B, 3, H, W] in [-1, 1] belong together one by one. perceptual,
     contextual: default to the embedded networks; the paper used VGG ones. noise: starting unit maps [1|B, 1, h, w].
-    on_step(step, all steps, preview) may raise to cancel. Raises InvalidInput, LatentMismatch.
+    on_step(step, all steps, preview) may raise to cancel; a Refinement then keeps what was reached. Raises InvalidInput,
+    LatentMismatch.
     """
-    options = options or RefineOptions()
-    if not len(intrinsic) == len(extrinsic) == len(images) or not extrinsic.space.endswith("+"):
-        raise InvalidInput(f"Refinement got {len(intrinsic)} faces, {len(extrinsic)} styles in {extrinsic.space} and "
-                           f"{len(images)} pictures; give as many of each, and styles in z+ or w+.")
-    extrinsic.check(dual.base)
-    like = next(dual.parameters())
-    model = private_copy(dual).eval().requires_grad_(False)
-    lpips = private_copy(perceptual or LPIPS.embedded()).to(like).requires_grad_(False)
-    likeness = private_copy(contextual or ContextualLoss.embedded()).to(like).requires_grad_(False)
-    starts = range(0, len(images), options.chunk)
-    codes, pictures = [], []
-    for number, start in enumerate(starts):
-        which = list(range(start, min(start + options.chunk, len(images))))
-        maps = None if noise is None else [n if len(n) == 1 else n[which] for n in noise]
-        refiner = Refiner(model, intrinsic.pick(which), extrinsic.pick(which), images[which], options, lpips, likeness, maps)
-        for i in range(1, options.steps + 1):
-            preview = refiner.step()
-            if on_step is not None:
-                on_step(number * options.steps + i, len(starts) * options.steps, preview)
-        codes.append(refiner.latents())
-        with torch.no_grad():
-            pictures.append(refiner.render().cpu())
-    return Refined(Latents.combine(codes), torch.cat(pictures))
+    return Refinement(dual, intrinsic, extrinsic, images, options, perceptual, contextual, noise).run(on_step)

@@ -100,7 +100,8 @@ def style_sheet(dual: DualStyleGAN, styles: Styles, faces: Latents | None = None
     faces: one, or one a style (the intrinsic codes of the bank give the likeness of its pictures); None: the average face.
     Raises InvalidInput, LatentMismatch.
     """
-    images = transfer_style(dual, average_face(dual) if faces is None else faces, styles.codes, weights, on_step=on_step)
+    behind = average_face(dual) if faces is None else faces
+    images = transfer_style(dual, behind, styles.codes, weights, on_step=on_step, size=cell)
     captions = [f"{i}  {name}" for i, name in enumerate(styles.names)]
     return contact_sheet(images, min(SHEET_COLUMNS, len(images)), cell=cell, captions=captions)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInput
+from ..inversion.objective import resize_area
 from ..latents import Latents, ModelSignature
 from ..mixing import mix
 from ..networks.base import NoiseMode
@@ -58,10 +59,11 @@ def preset_color(preset: str = "") -> ColorMode:
 def transfer_style(dual: DualStyleGAN, intrinsic: Latents, extrinsic: Latents, weights: Weights = "[7*0.75, 11*1]",
                    color: ColorMode = "exemplar", truncation_psi: float = 1.0,
                    truncation_center: Literal["zero", "mean"] = "zero", noise_mode: NoiseMode = "const", seed: int = 0,
-                   chunk: int = 4, on_step: OnStep | None = None) -> Tensor:
+                   chunk: int = 4, on_step: OnStep | None = None, size: int | None = None) -> Tensor:
     """dual.synthesis in chunks -> [B, C, H, W] on the CPU. Batches pair up, or one of the two is 1.
 
-    An exemplar that serves all photographs is prepared once. seed: of "random" noise. on_step(done, B, None).
+    An exemplar that serves all photographs is prepared once. seed: of "random" noise. on_step(done, B, None). size: shrink
+    the pictures to at most so many pixels a side as they are made, so that hundreds fit into memory.
     Raises InvalidInput, LatentMismatch.
     """
     for role, value in (("faces", intrinsic), ("styles", extrinsic)):
@@ -80,7 +82,8 @@ def transfer_style(dual: DualStyleGAN, intrinsic: Latents, extrinsic: Latents, w
         content = intrinsic.pick([i % len(intrinsic) for i in chosen])
         style = shared or extrinsic.pick(chosen)
         noise = [m[chosen].to(next(dual.parameters())) for m in maps] or None
-        return dual.synthesis(content, style, weights, color, truncation_psi, truncation_center, noise_mode, noise)
+        images = dual.synthesis(content, style, weights, color, truncation_psi, truncation_center, noise_mode, noise)
+        return images if size is None or images.shape[-1] <= size else resize_area(images, size)
 
     with torch.no_grad():
         return run_chunked(render, torch.arange(batch), chunk, "cpu", on_step)

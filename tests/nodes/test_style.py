@@ -216,6 +216,17 @@ def test_interrupted_destylization_keeps_what_is_finished(comfyui):
     assert len(pixels(comfyui, "kept/face_*")) == 2 and not comfyui.files("stylegan_latents/*/intrinsic.safetensors")
 
 
+def test_interrupted_refinement_keeps_the_styles(comfyui):
+    write_family(comfyui.base / "models/stylegan")
+    prompt = destylized("kept/drawing", 1, dual=dual_node(), fine=refined(["drawing", 0], ["found", 2], 60),
+                        save_redrawn=save(["fine", 1], "kept/redrawn"))
+    comfyui.succeed(destylized("kept/drawing", 1))
+    result = comfyui.run(prompt, interrupt_at=20)
+    assert not result["success"], result
+    path, = comfyui.files("stylegan/interrupted_styles_*.safetensors")
+    assert sg.load(path).kind == "style_bank" and len(sg.load(path)) == 1
+
+
 BAD = {
     "index": (transferred("bad/s", which="3"), "0 to 2"),
     "name": (transferred("bad/s", which="nobody"), "0 to 2"),

@@ -12,7 +12,7 @@ from stylegan_core.latents import Latents
 from stylegan_core.losses.contextual import ContextualLoss
 from stylegan_core.networks.dualstylegan import DualStyleGAN
 from stylegan_core.networks.features import FeatureTrunk, imagenet_normalize, vgg19
-from stylegan_core.stylization import RefineOptions, Refiner, refine_style
+from stylegan_core.stylization import Refinement, RefineOptions, Refiner, refine_style
 from tests.core.inversion.test_goldens import lpips_by_rule
 from tests.core.networks.test_dualstylegan import mobile, stylegan2
 from tests.core.stylization.test_destylize import picture
@@ -66,6 +66,25 @@ def test_refining_gets_nearer_and_leaves_the_model_alone(make) -> None:
     assert steps == [(i, 8) for i in range(1, 9)]
     assert refined.extrinsic.space == "z+" and refined.images.shape == pictures.shape
     assert all(torch.equal(t, before[k]) for k, t in dual.state_dict().items())
+
+
+def test_what_is_interrupted_keeps_every_style() -> None:
+    dual = DualStyleGAN.over(mobile()).eval().requires_grad_(False)
+    styles = Latents(torch.randn(3, dual.num_ws, dual.z_dim), "z+")
+    pictures = torch.zeros(3, 3, 128, 128)
+    whole = refine_style(dual, styles, styles, pictures, RefineOptions(steps=3)).extrinsic.tensor
+    work = Refinement(dual, styles, styles, pictures, RefineOptions(steps=3))
+    assert not work.begun
+
+    def stop(i: int, total: int, _: object) -> None:
+        if i == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work.run(stop)
+    reached = work.latents().tensor
+    assert work.begun and work.done == 1 and torch.equal(reached[0], whole[0]) and torch.equal(reached[2], styles.tensor[2])
+    assert not torch.equal(reached[1], styles.tensor[1]) and not torch.equal(reached[1], whole[1])
 
 
 def test_rows_keep_their_places() -> None:

@@ -36,6 +36,16 @@ def test_chunks_do_not_matter(dual: DualStyleGAN) -> None:
         transfer_style(dual, faces.pick([0, 1]), styles)
 
 
+def test_pictures_are_shrunk_as_they_are_made(dual: DualStyleGAN) -> None:
+    faces, styles = codes(dual, 3, 1), codes(dual, 3, 2)
+    whole = transfer_style(dual, faces, styles)
+    side = whole.shape[-1] // 4
+    small = transfer_style(dual, faces, styles, chunk=2, size=side)
+    means = torch.nn.functional.avg_pool2d(whole, 4)
+    assert small.shape == (3, 3, side, side) and torch.allclose(small, means, atol=1e-4)
+    assert torch.equal(transfer_style(dual, faces, styles, size=10_000), whole)
+
+
 def test_grid_is_every_face_under_every_style(dual: DualStyleGAN) -> None:
     faces, styles = codes(dual, 2, 1), codes(dual, 3, 2)
     grid = style_grid(dual, faces, styles)
