@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from .faces.batch import FacePlace, WhenNone, return_faces, take_faces
 from .inversion.encode import PortraitEncoder, encode
 from .inversion.optimize import invert
 from .inversion.options import InversionOptions
+from .inversion.state import InversionResult
 from .latents import Latents, Space
 from .networks.base import Generator
 from .rendering import render
@@ -57,35 +59,38 @@ class Toonified:
     """[1, 3, H, W]: the photograph with its toons."""
     mask: Tensor
     """[1, 1, H, W], where it changed."""
+    notes: tuple[str, ...] = ()
+    """Sentences on losses that could not be used, or faces that failed."""
 
 
 def toonify(photo: Tensor, base: Generator, toon: Generator, options: ToonOptions | None = None,
-            on_step: OnStep | None = None, encoder: PortraitEncoder | None = None) -> Toonified:
+            on_step: OnStep | None = None, encoder: PortraitEncoder | None = None,
+            folders: Sequence[str | Path] = ()) -> Toonified:
     """photo [1, 3, H, W] in [-1, 1] -> its faces as the blend of base and toon draws them, all results on the CPU.
 
     encoder: where the inversion starts, in place of the mean face. on_step(i, n, inversions so far) runs through the
-    optimization, by far the longest stage. Raises FaceNotFound, BlendMismatch, LatentMismatch, InvalidInput.
+    optimization, by far the longest stage. folders: of the loss networks that options name. Raises FaceNotFound,
+    BlendMismatch, LatentMismatch, InvalidInput.
     """
     options = options or ToonOptions()
     if photo.ndim != 4 or photo.shape[:2] != (1, 3):
         raise InvalidInput(f"Toonify got a photograph of shape {tuple(photo.shape)} but needs [1, 3, height, width].")
     blended = blend(base, toon, options.swap, options.mode, options.width, options.coarse)
     crops, places = take_faces(photo, base.img_resolution, options.every_face, options.when_none)
-    latents, inversions, losses = _inverted(base, crops, options, on_step, encoder)
-    toons = render(blended, latents).clamp(-1, 1)
+    found = _inverted(base, crops, options, on_step, encoder, folders)
+    toons = render(blended, found.latents).clamp(-1, 1)
     pasted, mask = paste(photo, toons, places, options)
-    return Toonified(crops, tuple(places), latents, inversions, losses, toons, pasted, mask)
+    return Toonified(crops, tuple(places), found.latents, found.images, found.losses, toons, pasted, mask, found.notes)
 
 
 def _inverted(base: Generator, crops: Tensor, options: ToonOptions, on_step: OnStep | None,
-              encoder: PortraitEncoder | None) -> tuple[Latents, Tensor, dict[str, Tensor]]:
+              encoder: PortraitEncoder | None, folders: Sequence[str | Path]) -> InversionResult:
     start = None if encoder is None else encode(encoder, crops, base)
     if options.inversion is not None:
-        found = invert(base, crops, options.space, options=options.inversion, start=start, on_step=on_step)
-        return found.latents, found.images, found.losses
+        return invert(base, crops, options.space, options=options.inversion, start=start, on_step=on_step, folders=folders)
     if start is None:
         raise InvalidInput("Toonify got neither an encoder nor an optimization to invert with; give one of them.")
-    return start, render(base, start).clamp(-1, 1), {}
+    return InversionResult(start, render(base, start).clamp(-1, 1), {}, {}, 0, ())
 
 
 @torch.no_grad()

@@ -116,7 +116,7 @@ def invert(a: argparse.Namespace) -> int:
     write_image(found.images, picture, a.overwrite)
     found.latents.save(codes)
     told = "interrupted; wrote" if interrupted else "wrote"
-    _say(f"{told} the best of {found.steps_done} steps to {a.out}{_losses(found.losses)}")
+    _say("\n".join([f"{told} the best of {found.steps_done} steps to {a.out}{_losses(found.losses)}", *found.notes]))
     return INTERRUPTED if interrupted else 0
 
 
@@ -162,7 +162,7 @@ def toonify(a: argparse.Namespace) -> int:
     for part, images in zip(parts, stages, strict=True):
         one = images if len(images) == 1 else contact_sheet(images, min(COLUMNS, len(images)))
         write_image(one, files[part], a.overwrite)
-    _say(f"wrote {', '.join(parts)} to {a.out}{_losses(made.losses)}")
+    _say("\n".join([f"wrote {', '.join(parts)} to {a.out}{_losses(made.losses)}", *made.notes]))
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -37,7 +36,7 @@ def find_directions(model: Generator, method: Method = "sefa", layers: str = "al
                            f"ask for 1 to {model.w_dim} directions and at least 2 samples.")
     model = plain_generator(model)
     rows = rows_between(model, layers)
-    w = sample_w(model, samples, seed).cpu().double()
+    w = model.mapping.sample(samples, seed)[1].cpu().double()
     gram = torch.cov(w.T) if method == "pca" else _normalized_gram(style_weights(model, rows).cpu().double())
     if not torch.isfinite(gram).all():
         raise InvalidInput("The model's style weights hold NaN or infinity; load a sound model.")
@@ -47,15 +46,6 @@ def find_directions(model: Generator, method: Method = "sefa", layers: str = "al
     scale = (w.cpu() @ axes.T).std(0)
     names = tuple(f"{method} {i}" for i in range(count))
     return Directions(axes.float(), names, scale.float(), (layers,) * count, method, ModelSignature.of(model))
-
-
-def sample_w(model: Generator, count: int, seed: int) -> Tensor:
-    """[count, w_dim] of seeded z, of random classes where the model has any; on the model's device."""
-    draw = np.random.RandomState(seed & 0xFFFFFFFF)
-    device = next(model.parameters()).device
-    z = torch.from_numpy(draw.randn(count, model.z_dim).astype(np.float32)).to(device)
-    classes = torch.from_numpy(draw.randint(model.c_dim, size=count)).to(device) if model.c_dim else None
-    return model.mapping.to_w(z, None if classes is None else F.one_hot(classes, model.c_dim).float())
 
 
 def style_weights(model: Generator, rows: list[int]) -> Tensor:

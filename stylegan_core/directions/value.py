@@ -25,6 +25,7 @@ COLUMNS = "eigvec"
 """Key under which closed-form factorizations of StyleGAN2 are saved: eigenvectors are its columns."""
 MAX_DIRECTIONS = 4096
 MAX_DEPTH = 4
+MAX_NODES = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,15 +149,20 @@ def _boundaries(tree: Any, stem: str, num_ws: int | None) -> Directions:
     return Directions(torch.cat(parts), tuple(names), torch.ones(len(names)), ("all",) * len(names))
 
 
-def _tensors(node: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, LazyTensor]]:
-    """(name, array) of everything below a file's root."""
-    node = node.lazy if isinstance(node, ArrayStub) else node
-    if isinstance(node, LazyTensor):
-        yield name, node
-    elif isinstance(node, (Mapping, list, tuple)) and depth < MAX_DEPTH:
-        pairs = node.items() if isinstance(node, Mapping) else enumerate(node)
-        for key, child in pairs:
-            yield from _tensors(child, str(key)[:80], depth + 1)
+def _tensors(root: Any) -> Iterator[tuple[str, LazyTensor]]:
+    """(name, array) of everything below a file's root. Raises LoadError for a tree that unfolds without end."""
+    waiting, visited = [("", root, 0)], 0
+    while waiting:
+        name, node, depth = waiting.pop()
+        visited += 1
+        node = node.lazy if isinstance(node, ArrayStub) else node
+        if isinstance(node, LazyTensor):
+            yield name, node
+        elif isinstance(node, (Mapping, list, tuple)) and depth < MAX_DEPTH:
+            if visited + len(waiting) + len(node) > MAX_NODES:
+                raise LoadError(f"The file holds more than {MAX_NODES} entries; it is no file of directions.")
+            pairs = node.items() if isinstance(node, Mapping) else enumerate(node)
+            waiting += reversed([(str(key)[:80], child, depth + 1) for key, child in pairs])
 
 
 def _stacked(lazy: LazyTensor, key: str, num_ws: int | None) -> Tensor:

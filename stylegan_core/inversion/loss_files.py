@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,18 @@ VGG_TRUNK, VGG_HEADS = "vgg16*.pth", "vgg.pth"
 """torchvision's VGG16 weights, and the published heads of LPIPS version 0.1."""
 
 
-def loss_networks(options: InversionOptions, folders: Sequence[str | Path]) -> tuple[dict[str, nn.Module], list[str]]:
+def loss_networks(options: InversionOptions, folders: Sequence[str | Path],
+                  given: Collection[str] = ()) -> tuple[dict[str, nn.Module], list[str]]:
     """The networks that `options` names beyond the embedded ones, by option name, from the first folder that has them.
 
-    What is missing or broken is left out, with a note to the user that says so.
+    given: option names for which the caller has a network. What is missing or broken is left out, with a note to the user
+    that says so.
     """
     found: dict[str, nn.Module] = {}
     notes = []
     for name, choice, weight in (("lpips", options.lpips_network, options.lpips),
                                  ("identity", options.identity_network, options.identity)):
-        if not weight or choice not in FROM_FILES:
+        if not weight or choice not in FROM_FILES or name in given:
             continue
         patterns, make, instead = FROM_FILES[choice]
         paths = [_first(folders, pattern) for pattern in patterns]

@@ -82,7 +82,7 @@ class Inverter:
                    folders: Sequence[str | Path]) -> Objective:
         size = min(self.options.loss_size, self.model.img_resolution)
         weight, self.notes = region_weight(targets, size, mask, self.options.landmarks)
-        filed, missing = loss_networks(self.options, folders)
+        filed, missing = loss_networks(self.options, folders, given)
         self.notes += missing
         found = {}
         for name, make in EMBEDDED.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -54,12 +53,10 @@ class Coordinates:
 @torch.no_grad()
 def coordinates(model: Generator, space: Space, natural: bool, c: Tensor | None = None) -> Coordinates:
     """Measured on seeded samples of the mapping. c: one-hot [1|B, c_dim]; its first row is used."""
-    device, count = next(model.parameters()).device, SAMPLES
-    natural = natural and space.startswith("w")
+    count, natural = SAMPLES, natural and space.startswith("w")
     if natural:
         count = max(SAMPLES, SAMPLES_PER_DIM * model.w_dim)
-    z = torch.from_numpy(np.random.RandomState(123).randn(count, model.z_dim).astype(np.float32)).to(device)
-    w = model.mapping.to_w(z, None if c is None else c[:1].to(device).expand(count, -1))
+    z, w = model.mapping.sample(count, 123, None if c is None else c[:1])
     average = model.w_avg.to(w)
     distance = (w - average).square().sum(1)
     if space.startswith("z"):

@@ -68,7 +68,7 @@ class VideoInverter:
         self._next = replace(self._first, steps=max(1, self.options.steps), start_step=0, lr=self.options.lr, ramp_up=0.0,
                              perturbation=0.0, optimize_noise=False, patience=0)
         with torch.inference_mode(False):
-            filed, self.notes = loss_networks(self._first, folders)
+            filed, self.notes = loss_networks(self._first, folders, distances or ())
             known = filed | (distances or {})
             self._distances = {name: known.get(name) or make() for name, make in EMBEDDED.items() if getattr(self._first, name)}
         self._system: Coordinates | None = None
@@ -109,6 +109,7 @@ class VideoInverter:
             inverter = Inverter(self.model, crop, "w+", options, start, self._distances, system=self._system)
             found = inverter.run(lambda i, _, picture: self._tell(on_step, i, picture)).latents
             code, self._noise, self._system = found.tensor, found.noise, inverter.coordinates
+            self.notes += [note for note in inverter.notes if note not in self.notes]
         self._codes.append(code.cpu())
         self._encoded = seen
 

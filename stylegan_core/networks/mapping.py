@@ -131,13 +131,18 @@ class MappingNetwork(nn.Module):
 
     @torch.no_grad()
     def _estimate_center(self) -> Tensor:
-        rng = np.random.RandomState(0)
-        z = torch.from_numpy(rng.randn(W_AVG_SAMPLES, self.config.z_dim).astype(np.float32)).to(self._first.weight.device)
-        c = None
-        if self.config.c_dim:
-            classes = torch.from_numpy(rng.randint(self.config.c_dim, size=W_AVG_SAMPLES)).to(z.device)
-            c = F.one_hot(classes, self.config.c_dim)
-        return self.to_w(z, c).mean(dim=0)
+        return self.sample(W_AVG_SAMPLES, 0)[1].mean(dim=0)
+
+    def sample(self, count: int, seed: int, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """z [count, z_dim], drawn on the CPU so that devices agree, and their w [count, w_dim].
+
+        c [1, c_dim]: the label of all; without it a network with classes draws theirs too.
+        """
+        draw, device = np.random.RandomState(seed & 0xFFFFFFFF), self._first.weight.device
+        z = torch.from_numpy(draw.randn(count, self.config.z_dim).astype(np.float32)).to(device)
+        if c is None and self.config.c_dim:
+            c = F.one_hot(torch.from_numpy(draw.randint(self.config.c_dim, size=count)), self.config.c_dim).float()
+        return z, self.to_w(z, None if c is None else c.to(device).expand(count, -1))
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:

@@ -147,10 +147,11 @@ class Destylizer:
     def key(self) -> str:
         """Sixteen hex digits that name this very work: its drawings, generators and options."""
         digest = hashlib.sha256(repr(self.options).encode())
-        networks: tuple[Any, ...] = (self.plain, self.styled, self.encoder)
+        networks: tuple[Any, ...] = (self.plain, self.styled, self.encoder, self.perceptual, self.identity)
         for model in networks:
             digest.update(fingerprint(model.state_dict()).encode())
-        digest.update(self.images.detach().float().cpu().numpy().tobytes())
+        for tensor in (self.images, *(self.noise or ())):
+            digest.update(tensor.detach().float().cpu().numpy().tobytes())
         return digest.hexdigest()[:16]
 
     def run(self, on_step: OnStep | None = None, keep: Path | None = None) -> Destylized:

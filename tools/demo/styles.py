@@ -12,10 +12,10 @@ from .stylize import Rendering, Shape, move, paint
 SHAPES = {
     "doll": Shape(eyes=0.52, nose=-0.32, jaw=0.36, chin=0.16, cranium=0.15),
     "owl": Shape(eyes=0.75, nose=-0.20, jaw=0.05, chin=0.05, cranium=-0.10),
-    "hero": Shape(eyes=-0.12, nose=0.05, jaw=-0.50, chin=-0.28, cranium=-0.08),
-    "clown": Shape(eyes=0.10, nose=0.62, jaw=0.05, chin=0.0, cranium=0.0),
+    "hero": Shape(eyes=-0.10, nose=0.05, jaw=-0.38, chin=-0.16, cranium=-0.12),
+    "clown": Shape(eyes=0.10, nose=0.70, jaw=-0.12, chin=0.0, cranium=-0.05),
     "egghead": Shape(eyes=0.05, nose=-0.10, jaw=0.50, chin=0.05, cranium=0.42),
-    "imp": Shape(eyes=-0.30, nose=0.30, jaw=0.30, chin=-0.35, cranium=0.05),
+    "imp": Shape(eyes=0.30, nose=0.45, jaw=0.42, chin=0.10, cranium=-0.20),
 }
 PALETTES = {
     "comic": Rendering(),

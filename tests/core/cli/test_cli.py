@@ -12,6 +12,7 @@ from PIL import Image
 import stylegan_core as sg
 from stylegan_core.cli import commands, main
 from stylegan_core.faces.batch import central_square
+from stylegan_core.networks.compact_encoder import CompactEncoder, CompactEncoderConfig
 from stylegan_core.networks.mapping import MappingConfig
 from stylegan_core.networks.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 
@@ -160,6 +161,13 @@ def test_transfer(tmp_path, photo, any_face) -> None:
     assert main([*call, "--style", "style 1", "--structure", "0.5"]) == 0
     assert {p.name for p in (tmp_path / "out").iterdir()} == {f"me_{x}.png" for x in ("crop", "inversion", "styled", "pasted")}
     assert main([*call, "--style", "2", "--overwrite"]) == 1
+    made_for = sg.ModelSignature.of(dual.base)
+    encoder = CompactEncoder(CompactEncoderConfig(11, 8, 8, 8, 4, made_for.mapping_hash, made_for.resolution))
+    path = str(sg.save(encoder, tmp_path / "encoder"))
+    assert main([*call, "--style", "1", "--encoder", path, "--overwrite"]) == 0
+    drawn = sg.encode(encoder.eval(), sg.read_image(tmp_path / "out" / "me_crop.png"), dual.base)
+    seen = sg.render(dual.base, drawn).clamp(-1, 1)
+    assert (seen - sg.read_image(tmp_path / "out" / "me_inversion.png")).abs().max() < 0.05
     assert main([*call[:2], "--model", codes, "--styles", codes, "--overwrite", "--out", str(tmp_path / "out")]) == 1
 
 

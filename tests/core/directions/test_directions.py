@@ -12,7 +12,7 @@ import torch
 
 import stylegan_core as sg
 from stylegan_core.checkpoints import sha256_of
-from stylegan_core.directions.find import sample_w, style_weights
+from stylegan_core.directions.find import style_weights
 from stylegan_core.errors import InvalidInput, LatentMismatch, LoadError, UnsafeCheckpoint
 from tests.core.networks.models import tiny_stylegan2
 from tools.demo.make_directions import RECIPE
@@ -39,7 +39,7 @@ def test_every_family_has_directions_that_move_its_picture(file, method):
     model = sg.load(GOLDENS / file)
     found = sg.find_directions(model, method, count=2, samples=200)
     torch.testing.assert_close(found.tensor @ found.tensor.T, torch.eye(2), atol=1e-5, rtol=0)
-    face = sg.Latents(sample_w(model, 1, 3), "w", model)
+    face = sg.Latents(model.mapping.sample(1, 3)[1], "w", model)
     moved = sg.render(model, sg.apply_direction(face, found, 0, [-2, 0, 2], model))
     torch.testing.assert_close(moved[1:2], sg.render(model, face), atol=1e-4, rtol=0)
     assert (moved[0] - moved[2]).abs().mean() > 1e-4
@@ -62,7 +62,7 @@ def test_sefa_is_the_top_of_a_quadratic_form(model):
 
 def test_pca_scales_are_standard_deviations(model):
     found = sg.find_directions(model, "pca", count=5, seed=7, samples=500)
-    w = sample_w(model, 500, 7)
+    w = model.mapping.sample(500, 7)[1]
     centred = w - w.mean(0)
     strengths = torch.linalg.svdvals(centred)[:5] / 499**0.5
     torch.testing.assert_close(found.scale, strengths, rtol=1e-4, atol=0)
@@ -79,7 +79,7 @@ def test_an_image_head_counts_where_there_is_nothing_else():
 
 def test_a_sweep_keeps_order_noise_and_other_layers(model, found):
     noise = [torch.randn(n, 1, *shape) for n, shape in zip((1, 2, 1, 2, 1, 2, 1), model.synthesis.noise_shapes(), strict=True)]
-    faces = sg.Latents(sample_w(model, 2, 0), "w", model, noise)
+    faces = sg.Latents(model.mapping.sample(2, 0)[1], "w", model, noise)
     strengths = [-1.0, 0.0, 2.5]
     swept = sg.apply_direction(faces, found, "SEFA 1", strengths, model, rows="8-16")
     rows, ws = sg.rows_between(model, "8-16"), faces.ws(model)
@@ -155,7 +155,7 @@ def test_several_boundaries_by_name_and_eigenvectors_in_columns(tmp_path, model)
     assert torch.equal(found.tensor[3], eigenvectors[:, 3]) and found.names[3] == "eigvec 3"
     np.save(tmp_path / "plus.npy", np.ones((model.num_ws, 12), np.float32))
     plus = sg.Directions.load(tmp_path / "plus.npy", model.num_ws)
-    face = sg.Latents(sample_w(model, 1, 0), "w", model)
+    face = sg.Latents(model.mapping.sample(1, 0)[1], "w", model)
     moved = sg.apply_direction(face, plus, "plus", 2.0, model, rows="8")
     rows = sg.rows_between(model, "8")
     torch.testing.assert_close((moved.tensor - face.ws(model))[0, rows], torch.full((len(rows), 12), 2.0))
@@ -185,6 +185,16 @@ def test_what_is_no_boundary_is_refused(tmp_path, value, told):
     with pytest.raises(LoadError, match=told) as caught:
         sg.Directions.load(tmp_path / "odd.npy")
     assert "odd.npy" in str(caught.value)
+
+
+def test_a_file_that_unfolds_without_end_is_refused(tmp_path):
+    """A few hundred bytes whose lists hold each other ten times at every level."""
+    code, level = [b"\x80\x02]q\x00"], 0
+    for level in range(1, 12):
+        code.append(b"]q" + bytes([level]) + b"(" + (b"h" + bytes([level - 1])) * 10 + b"e")
+    (tmp_path / "bomb.pkl").write_bytes(b"".join(code) + b".")
+    with pytest.raises(LoadError):
+        sg.Directions.load(tmp_path / "bomb.pkl")
 
 
 def test_other_files_are_refused(tmp_path, model):

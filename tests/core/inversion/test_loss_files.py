@@ -69,3 +69,16 @@ def test_unknown_names_are_refused() -> None:
 
 def test_weights_of_zero_load_nothing(folder) -> None:
     assert loss_networks(replace(WANTED, lpips=0.0, identity=0.0), [folder]) == ({}, [])
+
+
+def test_a_given_network_needs_no_file() -> None:
+    assert loss_networks(WANTED, [], {"lpips", "identity"}) == ({}, [])
+    _, notes = loss_networks(WANTED, [], {"lpips"})
+    assert len(notes) == 1 and "ir_se50" in notes[0]
+
+
+def test_toonify_passes_the_notes_on() -> None:
+    model = tiny()
+    options = sg.ToonOptions(swap=8, inversion=replace(WANTED, identity=0.0), when_none="whole image")
+    made = sg.toonify(torch.zeros(1, 3, 64, 64), model, tiny(1), options)
+    assert len(made.notes) == 1 and "vgg" in made.notes[0]

@@ -14,7 +14,7 @@ from stylegan_core.faces.batch import take_faces
 from stylegan_core.faces.frame import check_aligned
 from stylegan_core.images import read_image
 from stylegan_core.latents import Latents, ModelSignature
-from stylegan_core.losses.identity import ArcFaceLoss
+from stylegan_core.losses.identity import ArcFaceLoss, IdentityLoss
 from stylegan_core.networks.encoders import Encoder, EncoderConfig, HeadGroup
 from stylegan_core.networks.irse import IRSEConfig
 from stylegan_core.networks.mapping import MappingConfig
@@ -112,6 +112,15 @@ def test_companions_do_not_matter(family) -> None:
     both = destylize(plain, styled, encoder, drawings, DestylizeOptions(steps=3), noise=noise)
     alone = destylize(plain, styled, encoder, drawings[1:], DestylizeOptions(steps=3), noise=[n[1:] for n in noise])
     assert torch.allclose(both.intrinsic.tensor[1], alone.intrinsic.tensor[0], atol=1e-4)
+
+
+def test_the_key_names_all_that_matters(family) -> None:
+    drawings, noise = torch.zeros(1, 3, 64, 64), [torch.zeros(1, 1, *s) for s in family[0].synthesis.noise_shapes()]
+    judge = IdentityLoss.embedded()
+    next(judge.parameters()).data.mul_(1.01)
+    works = [Destylizer(*family, drawings), Destylizer(*family, drawings + 0.1), Destylizer(*family, drawings, noise=noise),
+             Destylizer(*family, drawings, DestylizeOptions(steps=1)), Destylizer(*family, drawings, identity=judge)]
+    assert len({work.key for work in works}) == len(works) and Destylizer(*family, drawings).key == works[0].key
 
 
 def test_interruption_keeps_what_is_finished_and_resumes(family) -> None:
