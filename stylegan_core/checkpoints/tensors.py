@@ -15,6 +15,8 @@ MAX_DIMS = 8
 MAX_NUMEL = 1 << 40
 MAX_REPEATED = 1 << 20
 """Elements of a tensor that shows fewer stored numbers several times (strides of zero)."""
+SMALL = 1 << 16
+"""Bytes up to which a tensor is copied out of the mapped file: sums depend on alignment in their last bit."""
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 MAX_WEIGHT = 1e10
 """Sound networks stay below 1e4; beyond this even float32 activations overflow."""
@@ -92,7 +94,8 @@ class Storage:
         if not self._data:
             return torch.empty(0, dtype=self.dtype)
         flat = torch.frombuffer(self._data, dtype=self.dtype)
-        return flat if flat.data_ptr() % self.dtype.itemsize == 0 else flat.clone()
+        aligned = flat.data_ptr() % self.dtype.itemsize == 0 and len(self._data) > SMALL
+        return flat if aligned else flat.clone()
 
     def view(self, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> LazyTensor:
         """Tensor of the given geometry, refused where it would reach outside the storage."""
