@@ -182,8 +182,8 @@ def moved(work: sg.Refinement, names: tuple[str, ...]) -> str | None:
     if not work.begun:
         return None
     path = sg.save(sg.Styles(work.latents(), names).bank(), files.new_output(files.MODELS, "interrupted_styles"))
-    return (f"{work.done} of {len(names)} styles were refined, and one in part; all are in output/stylegan/{path.name}. To go "
-            f"on, link Load Style Codes to style.")
+    return (f"{work.done} of {len(names)} styles were refined; all are in output/stylegan/{path.name} as far as they got. To "
+            f"go on, link Load Style Codes to style.")
 
 
 NODES = (TransferExemplarStyle, DestylizePortrait, RefineStyle)

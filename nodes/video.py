@@ -82,9 +82,11 @@ class InvertVideo(io.ComfyNode):
         first = dataclasses.replace(options or sg.PRESETS[quality], seed=seed)
         inverter = sg.VideoInverter(model.core, CoreFrames(crops), encoder and encoder.core,
                                     sg.VideoOptions(first, steps, smoothing=smoothing), folders=files.model_folders())
-        tell(inverter.notes)
-        with rescued(lambda: keep(inverter)):
-            return io.NodeOutput(inverter.run(progress()))
+        try:
+            with rescued(lambda: keep(inverter)):
+                return io.NodeOutput(inverter.run(progress()))
+        finally:
+            tell(inverter.notes)
 
 
 def keep(inverter: sg.VideoInverter) -> str | None:

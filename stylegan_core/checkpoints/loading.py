@@ -21,15 +21,13 @@ from .detect import find_layout
 from .layout import Bundle, Canonical, keep, move_keys
 from .safetensors_file import read_json
 from .saving import plain_config
-from .tensors import FLOATS, plausible
+from .tensors import FLOATS, check_unfolded, plausible
 from .training_facts import training_facts
 from .unwrap import Which, unwrap
 
 OWN_LAYOUT = "atelier"
 NO_NETWORKS = {"directions": "semantic directions", "delta": "the difference of a tuned model from its base"}
 """Other things this project writes, by the family in their metadata."""
-SPARE_BYTES = 64 << 20
-
 
 
 @dataclass(frozen=True)
@@ -171,20 +169,19 @@ def _check_target(device: str | torch.device, dtype: torch.dtype | None) -> tupl
 def _read_all(found: Detected, dtype: torch.dtype) -> dict[str, Tensor]:
     """Every weight as a contiguous tensor of `dtype`, all finite; views of the file where nothing had to change."""
     lazy = found.canonical.tensors
-    if (total := sum(t.nbytes for t in lazy.values())) > 2 * found.contents.size + SPARE_BYTES:
-        raise LoadError(
-            f"The tensors unfold to {total >> 20} MB from a file of {found.contents.size >> 20} MB; the file is "
-            "damaged or made to exhaust memory."
-        )
+    check_unfolded(sum(t.nbytes for t in lazy.values()), found.contents.size)
     odd = [f"{found.canonical.origin.get(k, k)} ({t.dtype})" for k, t in lazy.items() if t.dtype not in FLOATS]
     if odd:
         raise LoadError(
             f"Weights are stored as whole numbers in {', '.join(odd[:5])}; expected floating point, so the file is "
             "damaged or quantized."
         )
-    tensors = {key: t.read().to(dtype).contiguous() for key, t in lazy.items()}
-    own = found.layout == OWN_LAYOUT and found.contents.checked  # looked at when it was saved
-    if bad := [] if own else [found.canonical.origin.get(key, key) for key, t in tensors.items() if not plausible(t)]:
+    tensors, bad = {}, []
+    for key, t in lazy.items():
+        tensors[key] = t.read().to(dtype).contiguous()
+        if not plausible(tensors[key]):  # at once, while the checksum's pass has it in the cache
+            bad.append(found.canonical.origin.get(key, key))
+    if bad:
         raise LoadError(
             f"The weights {', '.join(bad[:5])} hold NaN, infinite or absurdly large numbers, which would draw broken images; "
             "training diverged or the file is damaged, use another snapshot."

@@ -48,11 +48,11 @@ def save(model: nn.Module, path: str | Path, metadata: Mapping[str, Any] | None 
     if dtype is not None and dtype not in FLOATS:
         raise InvalidInput(f"Type {dtype!r} can't hold weights; use torch.float32, float16 or bfloat16.")
     info: ModelInfo = model.info  # type: ignore[assignment]
-    notes = {key: value for key, value in info.notes.items() if key != UNVERIFIED}  # what is saved has checksums
     facts = {
         "family": family, "config": plain_config(model.config), "source": Path(info.source).name, "sha256": _hash_of(info),
-        "parents": [dict(p) for p in info.parents], "licence": info.licence, "notes": notes, **(metadata or {}),
+        "parents": [dict(p) for p in info.parents], "licence": info.licence, "notes": dict(info.notes), **(metadata or {}),
     }
+    facts["notes"].pop(UNVERIFIED, None)  # what is saved has checksums
     tensors = {key: t.to(dtype) if dtype and t.is_floating_point() else t for key, t in model.state_dict().items()}
     if bad := [key for key, t in tensors.items() if not plausible(t)]:
         raise InvalidInput(

@@ -15,11 +15,19 @@ MAX_DIMS = 8
 MAX_NUMEL = 1 << 40
 MAX_REPEATED = 1 << 20
 """Elements of a tensor that shows fewer stored numbers several times (strides of zero)."""
+SPARE_BYTES = 64 << 20
 SMALL = 1 << 16
 """Bytes up to which a tensor is copied out of the mapped file: sums depend on alignment in their last bit."""
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 MAX_WEIGHT = 1e10
 """Sound networks stay below 1e4; beyond this even float32 activations overflow."""
+
+
+def check_unfolded(total: int, size: int) -> None:
+    """Raise LoadError for tensors of `total` bytes out of a file of `size`."""
+    if total > 2 * size + SPARE_BYTES:
+        raise LoadError(f"The tensors unfold to {total >> 20} MB from a file of {size >> 20} MB; the file is damaged or made "
+                        f"to exhaust memory.")
 
 
 def _counts(numbers: tuple[object, ...]) -> bool:
@@ -93,9 +101,7 @@ class Storage:
             self._check = None
         if not self._data:
             return torch.empty(0, dtype=self.dtype)
-        flat = torch.frombuffer(self._data, dtype=self.dtype)
-        aligned = flat.data_ptr() % self.dtype.itemsize == 0 and len(self._data) > SMALL
-        return flat if aligned else flat.clone()
+        return torch.frombuffer(self._data, dtype=self.dtype)
 
     def view(self, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> LazyTensor:
         """Tensor of the given geometry, refused where it would reach outside the storage."""
@@ -113,7 +119,7 @@ class Storage:
             )
         if math.prod(size) > max(self.numel, MAX_REPEATED):
             raise LoadError(f"A tensor of size {list(size)} repeats {self.numel} numbers, which no writer does; it isn't read.")
-        return LazyTensor(size, self.dtype, lambda: self.tensor().as_strided(size, stride, offset))
+        return LazyTensor(size, self.dtype, lambda: _settled(self.tensor().as_strided(size, stride, offset)))
 
 
 def plausible(tensor: Tensor) -> bool:
@@ -122,6 +128,12 @@ def plausible(tensor: Tensor) -> bool:
         return True
     low, high = torch.aminmax(tensor)
     return bool(low > -MAX_WEIGHT) and bool(high < MAX_WEIGHT)
+
+
+def _settled(tensor: Tensor) -> Tensor:
+    """The tensor, copied out of the mapped file where it is small or lies unaligned."""
+    aligned = tensor.data_ptr() % tensor.dtype.itemsize == 0
+    return tensor if aligned and tensor.nbytes > SMALL else tensor.clone()
 
 
 class ArrayStub:

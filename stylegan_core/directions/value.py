@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..checkpoints import read_file, read_json, write_safetensors
 from ..checkpoints.containers import with_file
-from ..checkpoints.tensors import FLOATS, ArrayStub, LazyTensor
+from ..checkpoints.tensors import FLOATS, ArrayStub, LazyTensor, check_unfolded
 from ..errors import InvalidInput, LatentMismatch, LoadError
 from ..latents import ModelSignature
 from ..networks.base import Generator
@@ -26,6 +26,7 @@ COLUMNS = "eigvec"
 MAX_DIRECTIONS = 4096
 MAX_DEPTH = 4
 MAX_NODES = 100_000
+HOLDERS = (Mapping, list, tuple, LazyTensor, ArrayStub)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +113,7 @@ class Directions:
         contents = read_file(path)
         try:
             own = read_json(contents.metadata)
-            return _own(contents.tree, own) if own else _boundaries(contents.tree, contents.path.stem, num_ws)
+            return _own(contents.tree, own) if own else _boundaries(contents.tree, contents.path.stem, num_ws, contents.size)
         except InvalidInput as error:
             raise with_file(LoadError(str(error)), contents.path) from error
         except LoadError as error:
@@ -131,11 +132,14 @@ def _own(tree: Mapping[str, LazyTensor], facts: Mapping[str, Any]) -> Directions
         raise LoadError(f"The file contradicts itself ({error}); save the directions again.") from error
 
 
-def _boundaries(tree: Any, stem: str, num_ws: int | None) -> Directions:
-    names, parts = [], []
+def _boundaries(tree: Any, stem: str, num_ws: int | None, size: int) -> Directions:
+    """size: the file's bytes, which its arrays must not unfold far beyond."""
+    names, parts, total = [], [], 0
     for key, lazy in _tensors(tree):
         if len(names) >= MAX_DIRECTIONS:
             raise LoadError(f"The file holds more than {MAX_DIRECTIONS} arrays; it is no file of directions.")
+        total += lazy.nbytes
+        check_unfolded(total, size)
         part = _stacked(lazy, key, num_ws)
         name = stem if key in ("", "codes") else key
         names += [name] if len(part) == 1 else [f"{name} {i}" for i in range(len(part))]
@@ -159,10 +163,11 @@ def _tensors(root: Any) -> Iterator[tuple[str, LazyTensor]]:
         if isinstance(node, LazyTensor):
             yield name, node
         elif isinstance(node, (Mapping, list, tuple)) and depth < MAX_DEPTH:
-            if visited + len(waiting) + len(node) > MAX_NODES:
-                raise LoadError(f"The file holds more than {MAX_NODES} entries; it is no file of directions.")
             pairs = node.items() if isinstance(node, Mapping) else enumerate(node)
-            waiting += reversed([(str(key)[:80], child, depth + 1) for key, child in pairs])
+            below = [(str(key)[:80], child, depth + 1) for key, child in pairs if isinstance(child, HOLDERS)]
+            if visited + len(waiting) + len(below) > MAX_NODES:
+                raise LoadError(f"The file holds more than {MAX_NODES} lists and arrays; it is no file of directions.")
+            waiting += reversed(below)
 
 
 def _stacked(lazy: LazyTensor, key: str, num_ws: int | None) -> Tensor:

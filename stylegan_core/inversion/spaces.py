@@ -56,6 +56,8 @@ def coordinates(model: Generator, space: Space, natural: bool, c: Tensor | None 
     count, natural = SAMPLES, natural and space.startswith("w")
     if natural:
         count = max(SAMPLES, SAMPLES_PER_DIM * model.w_dim)
+    if model.c_dim and c is None:
+        raise InvalidInput(f"This model has {model.c_dim} classes and needs a label to invert with; give c, one-hot.")
     z, w = model.mapping.sample(count, 123, None if c is None else c[:1])
     average = model.w_avg.to(w)
     distance = (w - average).square().sum(1)

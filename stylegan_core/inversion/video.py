@@ -109,7 +109,7 @@ class VideoInverter:
             inverter = Inverter(self.model, crop, "w+", options, start, self._distances, system=self._system)
             found = inverter.run(lambda i, _, picture: self._tell(on_step, i, picture)).latents
             code, self._noise, self._system = found.tensor, found.noise, inverter.coordinates
-            self.notes += [note for note in inverter.notes if note not in self.notes]
+            self.notes += [f"Frame {t + 1}: {note}" for note in inverter.notes if note not in self.notes]
         self._codes.append(code.cpu())
         self._encoded = seen
 

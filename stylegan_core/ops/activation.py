@@ -55,10 +55,12 @@ def activate(x: Tensor, activation: str = "lrelu", gain: float | None = None, cl
     """
     function = find_activation(activation)
     gain = function.gain if gain is None else gain
+    recorded = torch.is_grad_enabled() and (x.requires_grad or (noise is not None and noise.requires_grad))
+    in_place = not (recorded and x._base is not None)  # autograd copies a view's whole base to write to it
     if noise is not None:
-        x = x.add_(noise)
-    x = (function.in_place or function.apply)(x)
-    if torch.is_grad_enabled() and x.requires_grad:  # the backward pass reads what the function wrote
+        x = x.add_(noise) if in_place else x + noise
+    x = (in_place and function.in_place or function.apply)(x)
+    if recorded:  # the backward pass reads what the function wrote
         x = x if gain == 1 else x * gain
         return x if clamp is None else x.clamp(-clamp, clamp)
     if gain != 1:

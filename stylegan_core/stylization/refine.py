@@ -139,23 +139,24 @@ class Refinement:
 
         self._start = start
         self._codes: list[Latents] = []
+        self._pictures: list[Tensor] = []
         self._current: Refiner | None = None
 
     def run(self, on_step: OnStep | None = None) -> Refined:
-        """All styles; on_step(step, all steps, preview) may raise to cancel."""
-        steps, total, pictures = self.options.steps, len(self.extrinsic), []
-        starts = range(0, total, self.options.chunk)
-        for number, first in enumerate(starts):
-            self._current = refiner = self._start(list(range(first, min(first + self.options.chunk, total))))
-            for i in range(1, steps + 1):
+        """All styles that are left; on_step(step, all steps, preview) may raise to cancel, and run goes on."""
+        steps, total, chunk = self.options.steps, len(self.extrinsic), self.options.chunk
+        while self.done < total:
+            first = self.done
+            refiner = self._current = self._current or self._start(list(range(first, min(first + chunk, total))))
+            while len(refiner.history) < steps:
                 preview = refiner.step()
                 if on_step is not None:
-                    on_step(number * steps + i, len(starts) * steps, preview)
+                    on_step(-(-first // chunk) * steps + len(refiner.history), -(-total // chunk) * steps, preview)
+            with torch.no_grad():
+                self._pictures.append(refiner.render().cpu())
             self._codes.append(refiner.latents())
             self._current = None
-            with torch.no_grad():
-                pictures.append(refiner.render().cpu())
-        return Refined(self.latents(), torch.cat(pictures))
+        return Refined(self.latents(), torch.cat(self._pictures))
 
     @property
     def done(self) -> int:

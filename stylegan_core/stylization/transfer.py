@@ -83,7 +83,7 @@ def transfer_style(dual: DualStyleGAN, intrinsic: Latents, extrinsic: Latents, w
         style = shared or extrinsic.pick(chosen)
         noise = [m[chosen].to(next(dual.parameters())) for m in maps] or None
         images = dual.synthesis(content, style, weights, color, truncation_psi, truncation_center, noise_mode, noise)
-        return images if size is None or images.shape[-1] <= size else resize_area(images, size)
+        return images if size is None or images.shape[-1] <= size else resize_area(images.cpu(), size)
 
     with torch.no_grad():
         return run_chunked(render, torch.arange(batch), chunk, "cpu", on_step)

@@ -1,4 +1,4 @@
-"""This project's files carry checksums: no changed number, name, shape or fact loads; files without them carry a warning."""
+"""This project's files carry checksums: a damaged number, name, shape or fact is told; files without them carry a warning."""
 
 from __future__ import annotations
 
@@ -96,6 +96,49 @@ def test_unreadable_checksums_are_refused(saved, tmp_path, entry):
         checkpoints.load(rewritten(tmp_path / "m.safetensors", tensors, {**metadata, CHECKSUMS_KEY: entry}))
 
 
+def test_what_utf8_cant_spell_is_refused_in_words(saved, tmp_path):
+    tensors, metadata = parts_of(saved)
+    data = saved.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    for change in ({"__metadata__": {**metadata, "stylegan_atelier": "\ud800"}}, {"\ud800": header[next(iter(tensors))]}):
+        changed = json.dumps({**header, **change}).encode()
+        path = tmp_path / "odd.safetensors"
+        path.write_bytes(len(changed).to_bytes(8, "little") + changed + data[8 + length :])
+        with pytest.raises(LoadError):
+            checkpoints.inspect(path)
+    key = "\ud800"
+    header[key] = header.pop(next(iter(tensors)))
+    told = json.loads(metadata[CHECKSUMS_KEY])
+    told["tensors"][key] = told["tensors"].pop(next(iter(tensors)))
+    header["__metadata__"][CHECKSUMS_KEY] = json.dumps(told)
+    changed = json.dumps(header).encode()
+    path.write_bytes(len(changed).to_bytes(8, "little") + changed + data[8 + length :])
+    with pytest.raises(LoadError):
+        checkpoints.load(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e20])
+def test_right_checksums_excuse_no_broken_weights(saved, tmp_path, value):
+    """Anyone can write a checksum."""
+    tensors, metadata = parts_of(saved)
+    own = json.loads(metadata["stylegan_atelier"])
+    own.pop("format")
+    key = next(key for key in tensors if key.endswith("conv0.weight"))
+    tensors[key] = torch.where(torch.arange(tensors[key].numel()).view_as(tensors[key]) == 5, value, tensors[key])
+    with pytest.raises(LoadError, match="absurdly large"):
+        checkpoints.load(checkpoints.write_safetensors(tmp_path / "bad", tensors, own))
+
+
+def test_weights_beyond_half_precision_are_refused_in_it(saved, tmp_path):
+    model = checkpoints.load(saved)
+    next(model.synthesis.parameters()).data.view(-1)[0] = 1e5
+    path = checkpoints.save(model, tmp_path / "large")
+    checkpoints.load(path)
+    with pytest.raises(LoadError, match="absurdly large"):
+        checkpoints.load(path, dtype=torch.float16)
+
+
 def test_what_has_no_checksums_loads_with_a_warning(saved, tiny, tmp_path):
     tensors, metadata = parts_of(saved)
     del metadata[CHECKSUMS_KEY]
@@ -120,13 +163,21 @@ def test_a_torch_zip_without_checksums_carries_the_warning(tiny, tmp_path):
     assert "unverified" in checkpoints.inspect(bare).notes
 
 
+def test_the_note_stays_behind_when_a_copy_is_saved(tiny, tmp_path):
+    model = checkpoints.load(tiny("ada_sg2_tiny"))
+    path = checkpoints.save(model, tmp_path / "copy", {"notes": {**model.info.notes, "comment": "mine"}})
+    assert "unverified" in model.info.notes and dict(checkpoints.inspect(path).notes) == {
+        **{k: v for k, v in model.info.notes.items() if k != "unverified"}, "comment": "mine"}
+
+
 def test_directions_are_checked_too(tmp_path):
-    from stylegan_core import assets
     from stylegan_core.directions import Directions
 
-    data = bytearray(assets.asset_path("directions").read_bytes())
-    data[-100] ^= 1
-    bad = tmp_path / "bad.safetensors"
-    bad.write_bytes(data)
+    found = Directions(torch.randn(2, 12), ("age", "smile"), torch.ones(2), ("all", "all"))
+    path = found.save(tmp_path / "directions")
+    assert Directions.load(path).names == found.names
+    data = bytearray(path.read_bytes())
+    data[-10] ^= 1
+    path.write_bytes(data)
     with pytest.raises(LoadError, match="checksum"):
-        Directions.load(bad)
+        Directions.load(path)

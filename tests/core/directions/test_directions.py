@@ -197,6 +197,17 @@ def test_a_file_that_unfolds_without_end_is_refused(tmp_path):
         sg.Directions.load(tmp_path / "bomb.pkl")
 
 
+def test_arrays_that_unfold_to_gigabytes_are_refused(tmp_path):
+    torch.save([torch.zeros(1).expand(1 << 20)] * 150, tmp_path / "bomb.pt")
+    with pytest.raises(LoadError, match="exhaust memory"):
+        sg.Directions.load(tmp_path / "bomb.pt")
+
+
+def test_numbers_beside_a_direction_do_not_matter(tmp_path):
+    torch.save({"age": torch.ones(1, 12), "history": [0.5] * 150_000}, tmp_path / "age.pt")
+    assert sg.Directions.load(tmp_path / "age.pt").names == ("age",)
+
+
 def test_other_files_are_refused(tmp_path, model):
     sg.save(model, tmp_path / "model.safetensors")
     with pytest.raises(LoadError, match="no directions"):

@@ -182,8 +182,9 @@ def test_models_with_classes() -> None:
     for space in SPACES:
         found = run(model, target, space, replace(FAST, steps=40), c=c)
         assert float(found.losses["total"]) < 0.6 * float(found.history["total"][0])
-    with pytest.raises(InvalidInput, match="class"):
-        run(model, target, "z")
+    for space in SPACES:
+        with pytest.raises(InvalidInput, match="class"):
+            run(model, target, space)
 
 
 def test_natural_coordinates_are_white_and_turn_back(model) -> None:

@@ -27,6 +27,15 @@ def test_every_activation(name, clamp):
     torch.testing.assert_close(ours, theirs)
 
 
+def test_a_view_under_autograd_keeps_its_base():
+    base = torch.randn(1, 2, 3, 5, requires_grad=True)
+    whole = base * 1
+    before = whole.detach().clone()
+    y = activate(whole.narrow(3, 1, 3), "lrelu", noise=torch.ones(1, 1, 3, 3))
+    y.sum().backward()
+    assert torch.equal(whole, before) and base.grad is not None and (base.grad[..., 1:4] != 0).all()
+
+
 def test_gain_overrides_the_default():
     x = torch.randn(1, 2, 3, 3)
     torch.testing.assert_close(activate(x.clone(), "lrelu", gain=3.0), 3 * torch.maximum(x, 0.2 * x))

@@ -85,6 +85,8 @@ def test_what_is_interrupted_keeps_every_style() -> None:
     reached = work.latents().tensor
     assert work.begun and work.done == 1 and torch.equal(reached[0], whole[0]) and torch.equal(reached[2], styles.tensor[2])
     assert not torch.equal(reached[1], styles.tensor[1]) and not torch.equal(reached[1], whole[1])
+    resumed = work.run()
+    assert torch.allclose(resumed.extrinsic.tensor, whole, atol=1e-5) and len(resumed.images) == work.done == 3
 
 
 def test_rows_keep_their_places() -> None:
