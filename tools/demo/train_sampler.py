@@ -24,6 +24,8 @@ ROWS = 1000
 """Codes in the training set: the bank's, repeated and jittered."""
 JITTER = 0.05
 BATCH = 128
+PRECISION = 0.1
+"""Weight of the distance of every drawn code from its nearest in the bank: without it some lie far from all, and look gray."""
 
 
 def fit_sampler(codes: Tensor, structure_rows: int, epochs: int = 120, seed: int = 0) -> StyleSampler:
@@ -52,6 +54,9 @@ def _fit(network: StyleNet, data: Tensor, noise_dim: int, epochs: int, draw: tor
         for k in range(batches):
             rows = order[k * BATCH : (k + 1) * BATCH]
             loss = F.mse_loss(network(nearest[rows]).flatten(1), data[rows])
+            drawn = network(noise[torch.randint(len(noise), (BATCH,), generator=draw)]).flatten(1)
+            aim = data[torch.cdist(drawn.detach(), data).argmin(1)]
+            loss = loss + PRECISION * F.mse_loss(drawn, aim)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
