@@ -46,7 +46,7 @@ class AdaINConv(nn.Module):
     def __init__(self, w_dim: int, channels: int, out: int) -> None:
         super().__init__()
         self.affine = nn.Linear(w_dim, 2 * channels)
-        self.weight = nn.Parameter(torch.randn(out, channels, 3, 3) * 0.01)
+        self.weight = nn.Parameter(torch.empty(out, channels, 3, 3).normal_(std=0.01))
         self.bias = nn.Parameter(torch.zeros(out))
         with torch.no_grad():
             self.affine.bias.copy_(torch.cat([torch.ones(channels), torch.zeros(channels)]))

@@ -107,7 +107,7 @@ class Affine(nn.Module):
 
     def __init__(self, w_dim: int, channels: int, gain: float) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(channels, w_dim) / math.sqrt(w_dim))
+        self.weight = nn.Parameter(torch.empty(channels, w_dim).normal_(std=1 / math.sqrt(w_dim)))
         self.bias = nn.Parameter(torch.ones(channels))
         self.gain = gain
 
