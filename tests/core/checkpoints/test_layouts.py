@@ -244,7 +244,7 @@ def test_openvino(tmp_path) -> None:
     model = MobileStyleGAN(MobileStyleGANConfig(MappingConfig(32, 0, 32, 8, 3, 32), (16, 16, 8))).eval()
     xml = openvino_mobilestylegan(tmp_path, model.state_dict())
     for path in (xml, tmp_path / "MappingNetwork.bin"):
-        assert torch.allclose(images(checkpoints.load(path)), images(model), atol=1e-5)
+        torch.testing.assert_close(images(checkpoints.load(path)), images(model), rtol=1e-5, atol=1e-4)
     (tmp_path / "SynthesisNetwork.bin").write_bytes((tmp_path / "SynthesisNetwork.bin").read_bytes()[:-4])
     with pytest.raises(LoadError, match="truncated"):
         checkpoints.load(xml)
