@@ -126,8 +126,8 @@ def plausible(tensor: Tensor) -> bool:
     """All numbers finite and below MAX_WEIGHT (a NaN fails every comparison)."""
     if not tensor.numel():
         return True
-    low, high = torch.aminmax(tensor)
-    return bool(low > -MAX_WEIGHT) and bool(high < MAX_WEIGHT)
+    low, high = map(float, torch.aminmax(tensor))
+    return low > -MAX_WEIGHT and high < MAX_WEIGHT
 
 
 def _settled(tensor: Tensor) -> Tensor:
