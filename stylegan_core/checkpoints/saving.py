@@ -52,7 +52,7 @@ def save(model: nn.Module, path: str | Path, metadata: Mapping[str, Any] | None 
         "family": family, "config": plain_config(model.config), "source": Path(info.source).name, "sha256": _hash_of(info),
         "parents": [dict(p) for p in info.parents], "licence": info.licence, "notes": dict(info.notes), **(metadata or {}),
     }
-    facts["notes"].pop(UNVERIFIED, None)  # what is saved has checksums
+    facts["notes"] = {key: value for key, value in facts["notes"].items() if key != UNVERIFIED}  # what is saved has checksums
     tensors = {key: t.to(dtype) if dtype and t.is_floating_point() else t for key, t in model.state_dict().items()}
     if bad := [key for key, t in tensors.items() if not plausible(t)]:
         raise InvalidInput(
