@@ -7,6 +7,7 @@ from comfy_api.latest import io
 
 from .. import stylegan_core as sg
 from . import files
+from .image import CHUNK
 from .images import blocked, preview_images, preview_text, to_core, to_image
 from .loading import load_with
 from .progress import progress
@@ -14,7 +15,6 @@ from .residency import Resident, on_device
 from .schema import advanced, schema
 from .types import Encoder, Latent, StyleGAN
 
-CHUNK = 8
 UNLINKED = "Link a model to Invert with Encoder to see what it renders."
 
 

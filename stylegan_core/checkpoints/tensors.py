@@ -16,7 +16,7 @@ MAX_NUMEL = 1 << 40
 MAX_REPEATED = 1 << 20
 """Elements of a tensor that shows fewer stored numbers several times (strides of zero)."""
 SPARE_BYTES = 64 << 20
-SMALL = 1 << 16
+COPIED = 1 << 16
 """Bytes up to which a tensor is copied out of the mapped file: sums depend on alignment in their last bit."""
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 MAX_WEIGHT = 1e10
@@ -133,7 +133,7 @@ def plausible(tensor: Tensor) -> bool:
 def _settled(tensor: Tensor) -> Tensor:
     """The tensor, copied out of the mapped file where it is small or lies unaligned."""
     aligned = tensor.data_ptr() % tensor.dtype.itemsize == 0
-    return tensor if aligned and tensor.nbytes > SMALL else tensor.clone()
+    return tensor if aligned and tensor.nbytes > COPIED else tensor.clone()
 
 
 class ArrayStub:
