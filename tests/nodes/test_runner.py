@@ -49,6 +49,17 @@ def test_reroutes_and_notes_disappear():
     assert set(prompt) == {"1", "2"} and prompt["2"]["inputs"]["model"] == ["1", 0]
 
 
+@pytest.mark.parametrize(("stated", "name", "values"), [
+    (None, "seed", [5, "fixed", "b"]), (False, "seed", [5, "b"]), (True, "seed", [5, "fixed", "b"]),
+    ("fixed", "count", [5, "fixed", "b"]), (None, "count", [5, "b"])])
+def test_the_schemas_word_on_a_control_widget_counts_before_the_name(stated, name, values):
+    options = {"default": 0} if stated is None else {"default": 0, "control_after_generate": stated}
+    kind = type("Kind", (), {"INPUT_TYPES": classmethod(
+        lambda cls: {"required": {name: ("INT", options), "mode": (["a", "b"],)}})})
+    prompt = to_prompt(editor({"id": 1, "type": "Kind", "widgets_values": values}), {"Kind": kind})
+    assert prompt["1"]["inputs"] == {name: 5, "mode": "b"}
+
+
 @pytest.mark.parametrize("change", [{"type": "Unheard"}, {"mode": 4}])
 def test_what_cannot_run_is_said(change):
     with pytest.raises(WorkflowError):

@@ -6,7 +6,7 @@ from typing import Any
 
 WIDGET_TYPES = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 SEED_NAMES = {"seed", "noise_seed"}
-"""The editor adds a "control after generate" widget to inputs of these names."""
+"""The editor adds a "control after generate" widget to inputs of these names, unless the schema says yes or no."""
 NOT_EXECUTED = {"Note", "MarkdownNote"}
 MUTED, BYPASSED = 2, 4
 
@@ -26,8 +26,8 @@ def widgets(node_class: Any) -> list[tuple[str, bool]]:
         for name, (kind, *rest) in node_class.INPUT_TYPES().get(group, {}).items():
             options = rest[0] if rest else {}
             if not options.get("forceInput") and (isinstance(kind, list) or str(kind) in WIDGET_TYPES):
-                seed = str(kind) == "INT" and (name in SEED_NAMES or bool(options.get("control_after_generate")))
-                found.append((name, seed))
+                stated = options.get("control_after_generate")
+                found.append((name, str(kind) == "INT" and bool(name in SEED_NAMES if stated is None else stated)))
     return found
 
 
