@@ -196,7 +196,8 @@ class Latents:
         try:
             with safe_open(str(path), framework="pt") as file:
                 metadata = file.metadata() or {}
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                # copies: the file may shrink or change under loaded latents
+                tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
             meta = json.loads(metadata["latents"]) if metadata.get("format") == FILE_FORMAT else None
         except (OSError, SafetensorError, ValueError, KeyError) as error:
             raise LoadError(f"{path.name} can't be read ({error}); give a file made by Save Latents.") from error

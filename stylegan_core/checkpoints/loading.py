@@ -167,7 +167,7 @@ def _check_target(device: str | torch.device, dtype: torch.dtype | None) -> tupl
 
 
 def _read_all(found: Detected, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Every weight as a contiguous tensor of `dtype`, all finite; views of the file where nothing had to change."""
+    """Every weight as a contiguous tensor of `dtype` in memory of its own, all finite."""
     lazy = found.canonical.tensors
     check_unfolded(sum(t.nbytes for t in lazy.values()), found.contents.size)
     odd = [f"{found.canonical.origin.get(k, k)} ({t.dtype})" for k, t in lazy.items() if t.dtype not in FLOATS]

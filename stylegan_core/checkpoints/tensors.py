@@ -16,8 +16,6 @@ MAX_NUMEL = 1 << 40
 MAX_REPEATED = 1 << 20
 """Elements of a tensor that shows fewer stored numbers several times (strides of zero)."""
 SPARE_BYTES = 64 << 20
-COPIED = 1 << 16
-"""Bytes up to which a tensor is copied out of the mapped file: sums depend on alignment in their last bit."""
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 MAX_WEIGHT = 1e10
 """Sound networks stay below 1e4; beyond this even float32 activations overflow."""
@@ -41,7 +39,7 @@ def _show(numbers: tuple[object, ...]) -> str:
 
 @dataclass(frozen=True)
 class LazyTensor:
-    """A tensor still in its file. `read` copies nothing where the file's layout allows it."""
+    """A tensor still in its file. `read` gives it memory of its own: a file may shrink or change under a loaded model."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
@@ -93,7 +91,7 @@ class Storage:
         self._data = data
 
     def tensor(self) -> Tensor:
-        """All numbers as one flat tensor over the mapped file (private pages: writing never reaches the file)."""
+        """All numbers as one flat tensor over the mapped file, for as long as the file is read."""
         if self._data is None and self.numel or len(self._data or b"") != self.numel * self.dtype.itemsize:
             raise LoadError("A tensor's data is missing from the file, which is truncated; download it again.")
         if self._check:
@@ -119,7 +117,7 @@ class Storage:
             )
         if math.prod(size) > max(self.numel, MAX_REPEATED):
             raise LoadError(f"A tensor of size {list(size)} repeats {self.numel} numbers, which no writer does; it isn't read.")
-        return LazyTensor(size, self.dtype, lambda: _settled(self.tensor().as_strided(size, stride, offset)))
+        return LazyTensor(size, self.dtype, lambda: self.tensor().as_strided(size, stride, offset).clone())
 
 
 def plausible(tensor: Tensor) -> bool:
@@ -128,12 +126,6 @@ def plausible(tensor: Tensor) -> bool:
         return True
     low, high = map(float, torch.aminmax(tensor))
     return low > -MAX_WEIGHT and high < MAX_WEIGHT
-
-
-def _settled(tensor: Tensor) -> Tensor:
-    """The tensor, copied out of the mapped file where it is small or lies unaligned."""
-    aligned = tensor.data_ptr() % tensor.dtype.itemsize == 0
-    return tensor if aligned and tensor.nbytes > COPIED else tensor.clone()
 
 
 class ArrayStub:
