@@ -52,7 +52,8 @@ FOREIGN: tuple[Foreign, ...] = (
             "is a TensorFlow network but neither StyleGAN 1 nor StyleGAN 2 (config E or F); use NVIDIA's own release"),
     Foreign((r"(?:model\.)?model\.\d+\.conv_block\..*|.*netG_A.*",),
             "is a CycleGAN, not a StyleGAN; use StyleGAN 1, 2 or 3"),
-    *(Foreign(tells, "holds the discriminator of a StyleGAN1 or Progressive GAN, which is not supported; use a StyleGAN2's")
+    *(Foreign(tells, "holds the discriminator of a Progressive GAN or of a StyleGAN1 not by NVIDIA, which is not supported; "
+                     "use NVIDIA's StyleGAN1 or a StyleGAN2's")
       for tells in ((r"FromRGB_lod\d+/weight",), (r"from_rgb\.\d+\.conv\.weight_orig", r"progression\.\d+\.conv2\..*"))),
     Foreign((r"(?:.*\.)?mapping\.dense0\.weight", r"(?:.*\.)?synthesis\.layer0\..*"),
             "has the keys of a genforce generator, a layout that is not supported; use NVIDIA's or rosinality's file of it"),

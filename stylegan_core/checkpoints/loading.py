@@ -63,7 +63,7 @@ def _check_wanted(found: Detected, which: Which, resolution: int | None) -> None
     """Refuse what is not the part or the size that was asked for."""
     if found.layout == OWN_LAYOUT and which == "decoder":
         raise LoadError("The file was saved by StyleGAN Atelier and holds one network; load it as it is (which=\"ema\").")
-    if which == "discriminator" and found.family != which:
+    if which == "discriminator" and FAMILIES[found.family][1].kind != which:
         raise LoadError(f"The file holds a {found.family} and no discriminator; choose the training file it was saved with.")
     drawn = getattr(found.config, "img_resolution", resolution)
     if resolution and drawn != resolution:

@@ -147,6 +147,7 @@ def _tensorflow_children(node: Record) -> list[tuple[str, Any]]:
     pairs = variables if isinstance(variables, list) else []
     found = [(v[0], _number(v[1])) for v in pairs if isinstance(v, tuple) and len(v) == 2 and isinstance(v[0], str)]
     found += list(components.items()) if isinstance(components, dict) else []
+    found += [("build_func_name", node.state.get("build_func_name"))]
     return found + [("static_kwargs", node.state.get("static_kwargs") or {}), ("version", node.state.get("version"))]
 
 

@@ -2,6 +2,7 @@
 
 from .compact_encoder import CompactEncoder, CompactEncoderConfig
 from .discriminator import Discriminator
+from .discriminator1 import StyleGAN1Discriminator, StyleGAN1DiscriminatorConfig
 from .discriminator_config import DiscriminatorConfig
 from .dualstylegan import DualStyleGAN, DualStyleGANConfig
 from .encoders import Encoder, EncoderConfig
@@ -26,4 +27,5 @@ FAMILIES: dict[str, tuple[type, type]] = {
     StyleSampler.kind: (StyleSamplerConfig, StyleSampler),
     IRSE50.kind: (IRSE50Config, IRSE50),
     Discriminator.kind: (DiscriminatorConfig, Discriminator),
+    StyleGAN1Discriminator.family: (StyleGAN1DiscriminatorConfig, StyleGAN1Discriminator),
 }

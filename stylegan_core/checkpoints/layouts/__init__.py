@@ -34,4 +34,5 @@ LAYOUTS: tuple[Layout, ...] = (
     discriminators.NVIDIA,
     discriminators.ROSINALITY,
     discriminators.TENSORFLOW,
+    tf_stylegan1.DISCRIMINATOR,
 )

@@ -39,12 +39,12 @@ def from_rosinality(bundle: Bundle) -> Canonical:
     """convs.0 looks at the image, convs.1 is the block of the highest resolution."""
     blocks = max(bundle.indices(r"convs\.(\d+)\.conv1\..*"))
     resolution = check_resolution(4 << min(blocks, 32))
-    moved = move_keys(bundle, _rosinality_moves(blocks, resolution), "a rosinality discriminator", ignore=ROSINALITY_KERNEL)
+    moved = move_keys(bundle, rosinality_moves(blocks, resolution), "a rosinality discriminator", ignore=ROSINALITY_KERNEL)
     kernels = {key: t for key, t in bundle.tensors.items() if re.fullmatch(ROSINALITY_KERNEL, key)}
     return Canonical(moved["tensors"], {"resample_kernel": taps_of(kernels)}, moved["origin"])
 
 
-def _rosinality_moves(blocks: int, resolution: int) -> Iterator[Move]:
+def rosinality_moves(blocks: int, resolution: int) -> Iterator[Move]:
     yield "convs.0.0.weight", f"b{resolution}.fromrgb.weight", keep
     yield "convs.0.1.bias", f"b{resolution}.fromrgb.bias", keep
     for i in range(1, blocks + 1):

@@ -126,6 +126,38 @@ def _settings(bundle: Bundle) -> dict[str, Any]:
     return found
 
 
+def discriminator_moves(resolution: int) -> Iterator[Move]:
+    """The key map of a discriminator; the kernels are stored before they are summed or averaged, fused or not."""
+    layers = {"4x4/Conv": ("b4.conv", to_oihw), "4x4/Dense0": ("b4.fc", transpose), "4x4/Dense1": ("b4.out", transpose)}
+    for level, r in enumerate(resolution >> i for i in range(int(math.log2(resolution)) - 1)):
+        layers[f"FromRGB_lod{level}"] = (f"b{r}.fromrgb", to_oihw)
+        if r > 4:
+            layers |= {f"{r}x{r}/Conv0": (f"b{r}.conv0", to_oihw), f"{r}x{r}/Conv1_down": (f"b{r}.conv1", to_oihw)}
+    for theirs, (ours, change) in layers.items():
+        yield f"{theirs}/weight", f"{ours}.weight", change
+        yield f"{theirs}/bias", f"{ours}.bias", flat
+
+
+def convert_discriminator(bundle: Bundle) -> Canonical:
+    """TensorFlow's names -> this package's."""
+    settings = _settings(bundle)
+    resolution = check_resolution(max(bundle.indices(r"(\d+)x\1/.*")))
+    if settings.get("mbstd_num_features", 1) != 1:
+        raise UnsupportedCheckpoint("The discriminator tells the deviation of a batch by more than one feature, which is not "
+                                    "supported; use a standard one.")
+    moved = move_keys(bundle, discriminator_moves(resolution), "a TensorFlow StyleGAN discriminator", ignore="lod")
+    lod = bundle.tensors.get("lod")
+    facts = {"lod": float(scalar(lod).read()) if lod else 0.0, "group_size": settings.get("mbstd_group_size", 4),
+             "c_dim": settings.get("label_size", 0)}
+    return Canonical(moved["tensors"], facts, moved["origin"])
+
+
+DISCRIMINATOR = Layout(
+    name="tensorflow-stylegan1-discriminator", family="stylegan1-discriminator", title="a TensorFlow StyleGAN discriminator",
+    tells=(r"FromRGB_lod0/weight", r"4x4/Conv/weight", r"4x4/Dense0/weight", r"4x4/Dense1/weight"),
+    accepts=lambda bundle: bundle.attributes.get("build_func_name") != "D_paper",  # Progressive GAN's, which does not blur
+    convert=convert_discriminator,
+)
 LAYOUT = Layout(
     name="tensorflow-stylegan1", family="stylegan1", title="a TensorFlow StyleGAN",
     tells=(r"synthesis/4x4/Const/StyleMod/weight", r"synthesis/4x4/Const/const", r"synthesis/ToRGB_lod0/weight",
