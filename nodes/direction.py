@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from .. import stylegan_core as sg
 from . import files
 from .image import CHUNK
-from .images import preview_images, preview_text, to_image
+from .images import preview_text, to_image
 from .latent import RANGES
 from .progress import progress
 from .residency import Resident, on_device
@@ -59,7 +59,7 @@ class DirectionPreviewGrid(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
-            "Direction Preview Grid", "latent",
+            "Direction Preview Grid", "latent", shows=True,
             description="One picture of what directions do, a row each, to choose one by eye.",
             search_aliases=["contact sheet", "direction sweep", "sefa grid"],
             inputs=[
@@ -80,9 +80,10 @@ class DirectionPreviewGrid(io.ComfyNode):
     def execute(cls, model: Resident, directions: sg.Directions, strength: float, columns: int, max_directions: int,
                 latents: sg.Latents | None = None, cell_size: int = 160) -> io.NodeOutput:
         on_device(model, batch=CHUNK)
+        steps = progress()
         grid = to_image(sg.direction_grid(model.core, directions, latents, strength, columns, max_directions, cell_size,
-                                          chunk=CHUNK, on_step=progress()))
-        return io.NodeOutput(grid, ui=preview_images(grid, cls))
+                                          chunk=CHUNK, on_step=steps))
+        return io.NodeOutput(grid, ui=steps.result(grid, cls))
 
 
 class ApplyDirection(io.ComfyNode):
@@ -124,7 +125,7 @@ class LoadDirections(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         names = files.direction_names()
         return schema(
-            "Load Directions", "latent",
+            "Load Directions", "latent", shows=True,
             description="Reads directions that Save Directions wrote, boundaries in .npy, .pt or .safetensors, or the pack's "
                         "own. Nothing in the file is ever executed.",
             search_aliases=["interfacegan boundary", "latent direction", "npy", "import directions"],

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 from .. import stylegan_core as sg
 from . import files
 from .image import CHUNK
-from .images import blocked, preview_images, preview_text, to_core, to_image
+from .images import blocked, preview_text, to_core, to_image
 from .loading import load_with
 from .progress import progress
 from .residency import Resident, on_device
@@ -23,7 +23,7 @@ class LoadGANEncoder(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         names = files.model_names(("encoder",))
         return schema(
-            "Load GAN Encoder", "invert",
+            "Load GAN Encoder", "invert", title="Load GAN Encoder (pSp, e4e)", shows=True,
             description="Loads a pSp, e4e or ReStyle encoder from models/stylegan, or the pack's own. Nothing in the "
                         "file is ever executed.",
             search_aliases=["psp", "e4e", "restyle", "pixel2style2pixel", "encoder4editing"],
@@ -48,7 +48,7 @@ class InvertWithEncoder(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
-            "Invert with Encoder", "invert",
+            "Invert with Encoder", "invert", shows=True,
             description="Turns aligned faces into latents at once. Close, not exact: link the latents to start of Invert "
                         "by Optimization for more likeness.",
             search_aliases=["gan inversion", "photo to latent", "psp", "e4e", "restyle"],
@@ -73,12 +73,12 @@ class InvertWithEncoder(io.ComfyNode):
                 stage: int = -1) -> io.NodeOutput:
         networks = [encoder, model] if model else [encoder]
         on_device(*networks, batch=min(CHUNK, len(image)))
-        core = model.core if model else None
-        latents = sg.encode(encoder.core, to_core(image), core, passes, None if stage < 0 else stage, CHUNK, progress())
+        core, steps = model.core if model else None, progress()
+        latents = sg.encode(encoder.core, to_core(image), core, passes, None if stage < 0 else stage, CHUNK, steps)
         if model is None:
             return io.NodeOutput(latents, blocked(UNLINKED))
         pictures = to_image(sg.render(model.core, latents, chunk=CHUNK))
-        return io.NodeOutput(latents, pictures, ui=preview_images(pictures, cls))
+        return io.NodeOutput(latents, pictures, ui=steps.result(pictures, cls))
 
 
 NODES = (LoadGANEncoder, InvertWithEncoder)

@@ -16,7 +16,7 @@ class AlignFaces(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
-            "Align Faces", "face",
+            "Align Faces", "face", shows=True,
             description="Finds the faces of photographs and cuts them out upright, as StyleGAN's faces are. Several "
                         "faces make a batch, largest first.",
             search_aliases=["face crop", "detect face", "ffhq align", "face detector"],

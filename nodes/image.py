@@ -23,7 +23,7 @@ class GenerateImage(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
-            "Generate Image", "image",
+            "Generate Image", "image", title="Generate StyleGAN Image",
             description="Renders latents with a StyleGAN, one picture a latent.",
             search_aliases=["render stylegan", "synthesis", "stylegan sampler"],
             inputs=[
@@ -56,7 +56,7 @@ class LoadExamplePortrait(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
-            "Load Example Portrait", "image",
+            "Load Example Portrait", "image", shows=True,
             description="A public-domain photograph (NASA, astronaut Eileen Collins), so that the workflows run at "
                         "once. Replace it by Load Image for your own.",
             search_aliases=["astronaut", "test photo", "demo image"],

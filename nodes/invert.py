@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from .. import stylegan_core as sg
 from . import files
-from .images import preview_images, to_core, to_image
+from .images import to_core, to_image
 from .progress import progress, rescued, tell
 from .residency import Resident, on_device
 from .schema import MAX_SEED, advanced, schema
@@ -24,7 +24,7 @@ class InvertByOptimization(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
-            "Invert by Optimization", "invert",
+            "Invert by Optimization", "invert", shows=True,
             description="Finds the latents whose picture is the given face, by optimizing them. The preview shows "
                         "how far it is; what Cancel interrupts is kept in output/stylegan_latents.",
             search_aliases=["projector", "gan inversion", "photo to latent", "embed image"],
@@ -61,11 +61,12 @@ class InvertByOptimization(io.ComfyNode):
         device = on_device(model, batch=GRADIENT_FACTOR * min(len(image), chosen.chunk))
         inverter = sg.Inverter(model.core, to_core(image).to(device), space, chosen, start, mask=region,
                                folders=files.model_folders())
+        steps = progress()
         with rescued(lambda: keep(inverter)):
-            found = inverter.run(progress())
+            found = inverter.run(steps)
         tell(found.notes)
         pictures = to_image(found.images)
-        return io.NodeOutput(found.latents, pictures, found.history, ui=preview_images(pictures, cls))
+        return io.NodeOutput(found.latents, pictures, found.history, ui=steps.result(pictures, cls))
 
 
 def keep(inverter: sg.Inverter) -> str | None:
@@ -75,7 +76,7 @@ def keep(inverter: sg.Inverter) -> str | None:
     path = files.new_output(files.LATENTS, "interrupted")
     inverter.latents().save(path)
     return (f"The inversion stopped after {inverter.steps_done} of {inverter.options.steps} steps and its best latents are "
-            f"{path.name} in output/stylegan_latents; to go on, link Load Latents to start and set start_step to "
+            f"{path.name} in output/stylegan_latents; to go on, link Load StyleGAN Latents to start and set start_step to "
             f"{inverter.steps_done} in Inversion Options.")
 
 

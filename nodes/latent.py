@@ -27,7 +27,7 @@ class SampleLatents(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
-            "Sample Latents", "latent",
+            "Sample Latents", "latent", title="Sample StyleGAN Latents",
             description="Draws random latents. Seed 42 is the same face as in NVIDIA's scripts; a batch takes the "
                         "seeds that follow.",
             search_aliases=["random face", "stylegan seed", "generate latent", "truncation psi"],
@@ -172,9 +172,9 @@ class SaveLatents(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
-            "Save Latents", "latent", is_output_node=True,
+            "Save Latents", "latent", title="Save StyleGAN Latents", is_output_node=True,
             description="Writes latents, with the model they fit and an inversion's noise, to "
-                        "output/stylegan_latents. Load Latents lists them.",
+                        "output/stylegan_latents. Load StyleGAN Latents lists them.",
             search_aliases=["export latent"],
             inputs=[
                 Latent.Input("latents", tooltip="The latents to save."),
@@ -195,8 +195,8 @@ class LoadLatents(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
-            "Load Latents", "latent",
-            description="Reads latents that Save Latents wrote, from output/stylegan_latents or "
+            "Load Latents", "latent", title="Load StyleGAN Latents",
+            description="Reads latents that Save StyleGAN Latents wrote, from output/stylegan_latents or "
                         "models/stylegan_latents.",
             search_aliases=["import latent"],
             inputs=[io.Combo.Input("file", options=files.latent_names(),

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from .. import stylegan_core as sg
 from . import files
-from .images import preview_images, preview_text, to_image
+from .images import preview_text, to_image
 from .loading import load_with
 from .progress import progress
 from .residency import Resident, on_device
@@ -15,6 +15,8 @@ from .types import Latent, StyleGAN
 
 MODES = ["swap", "smooth", "linear"]
 SIDES = ["other", "base"]
+CURVES = ("4:1, 16:1, 64:0", "4:0, 64:0, 128:1", "4:0, 128:0, 256:1")
+"""Of a second, third and fourth model."""
 
 
 class LoadStyleGAN(io.ComfyNode):
@@ -22,7 +24,7 @@ class LoadStyleGAN(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         names = files.model_names()
         return schema(
-            "Load StyleGAN", "model",
+            "Load StyleGAN", "model", shows=True,
             description="Loads a StyleGAN from models/stylegan, output/stylegan, or the pack itself. Nothing in the "
                         "file is ever executed.",
             search_aliases=["gan", "stylegan2", "toonify", "checkpoint", "pkl"],
@@ -81,7 +83,7 @@ class BlendByResolution(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
-            "Blend StyleGANs by Resolution", "model",
+            "Blend StyleGANs by Resolution", "model", title="Blend StyleGANs by Resolution (Toonify)",
             description="Takes the coarse layers from one model and the fine ones from another (Pinkney and Adler "
                         "2020): toon structure with photographic texture, or the reverse.",
             search_aliases=["layer swap", "toonify", "network interpolation", "merge stylegan"],
@@ -126,17 +128,17 @@ class BlendByCurve(io.ComfyNode):
             inputs=[
                 StyleGAN.Input("base", tooltip="The model whose mapping is kept; it fills what the others leave."),
                 StyleGAN.Input("other", tooltip="A model related to base."),
-                io.String.Input("curve", default="4:1, 16:1, 64:0", tooltip=curve),
+                io.String.Input("curve", default=CURVES[0], tooltip=curve),
                 StyleGAN.Input("other_2", optional=True, tooltip="A third model, related to base."),
-                io.String.Input("curve_2", default="4:0, 64:0, 128:1", optional=True, tooltip=curve),
+                io.String.Input("curve_2", default=CURVES[1], optional=True, tooltip=curve),
                 StyleGAN.Input("other_3", optional=True, tooltip="A fourth model, related to base."),
-                io.String.Input("curve_3", default="4:0, 128:0, 256:1", optional=True, tooltip=curve),
+                io.String.Input("curve_3", default=CURVES[2], optional=True, tooltip=curve),
             ],
             outputs=[StyleGAN.Output("blended", tooltip="The blend.")])
 
     @classmethod
-    def execute(cls, base: Resident, other: Resident, curve: str, other_2: Resident | None = None, curve_2: str = "",
-                other_3: Resident | None = None, curve_3: str = "") -> io.NodeOutput:
+    def execute(cls, base: Resident, other: Resident, curve: str, other_2: Resident | None = None, curve_2: str = CURVES[1],
+                other_3: Resident | None = None, curve_3: str = CURVES[2]) -> io.NodeOutput:
         pairs = [(model, text) for model, text in ((other, curve), (other_2, curve_2), (other_3, curve_3)) if model]
         parents = (base, *(model for model, _ in pairs))
         on_device(*parents)
@@ -148,7 +150,7 @@ class BlendPreviewGrid(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
-            "Blend Preview Grid", "model",
+            "Blend Preview Grid", "model", shows=True,
             description="One picture of every swap point in both directions, to choose swap_at by eye.",
             search_aliases=["layer swap grid", "toonify grid", "contact sheet"],
             inputs=[
@@ -169,9 +171,9 @@ class BlendPreviewGrid(io.ComfyNode):
     def execute(cls, base: Resident, other: Resident, latents: sg.Latents, cell_size: int, max_faces: int,
                 mode: str = "swap") -> io.NodeOutput:
         on_device(base, other, batch=max_faces)
-        shown = latents.pick(range(min(max_faces, len(latents))))
-        grid = to_image(sg.blend_grid(base.core, other.core, shown, cell=cell_size, mode=mode, on_step=progress()))
-        return io.NodeOutput(grid, ui=preview_images(grid, cls))
+        shown, steps = latents.pick(range(min(max_faces, len(latents)))), progress()
+        grid = to_image(sg.blend_grid(base.core, other.core, shown, cell=cell_size, mode=mode, on_step=steps))
+        return io.NodeOutput(grid, ui=steps.result(grid, cls))
 
 
 NODES = (LoadStyleGAN, SaveStyleGAN, BlendByResolution, BlendByCurve, BlendPreviewGrid)

@@ -6,38 +6,58 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import comfy.model_management as mm
 import comfy.utils
 from torch import Tensor
 
-from .images import to_pil
+from .images import preview_images, to_core, to_pil
 
-PREVIEW_PIXELS = 512
+try:
+    from comfy_execution.utils import get_executing_context
+    from server import PromptServer
+except ImportError:  # a host without a browser
+    PromptServer = None
+
+NOTE_EVENT = "stylegan-atelier.note"
+
+PREVIEW_PIXELS, RESULT_PIXELS = 512, 2048
 PREVIEW_SECONDS = 0.3
 """Previews are sent at most this often; encoding them costs time too."""
 
 
-def progress(total: int = 1) -> Callable[[int, int, Tensor | None], None]:
+class Progress:
     """An on_step(i, n, images) for the core: ticks the node's bar, shows the first images, and raises
     InterruptProcessingException when the user cancels; the core lets it fly through."""
-    bar, sent = comfy.utils.ProgressBar(total), -PREVIEW_SECONDS
 
-    def on_step(i: int, n: int, images: Tensor | None = None) -> None:
-        nonlocal sent
+    def __init__(self, total: int = 1) -> None:
+        self.bar, self.sent, self.pictured = comfy.utils.ProgressBar(total), -PREVIEW_SECONDS, False
+
+    def __call__(self, i: int, n: int, images: Tensor | None = None) -> None:
         mm.throw_exception_if_processing_interrupted()
         preview = None
-        if images is not None and (i == n or time.monotonic() - sent > PREVIEW_SECONDS):
-            preview, sent = ("JPEG", to_pil(images), PREVIEW_PIXELS), time.monotonic()
-        bar.update_absolute(i, n, preview)
+        if images is not None and (i == n or time.monotonic() - self.sent > PREVIEW_SECONDS):
+            preview, self.sent, self.pictured = ("JPEG", to_pil(images), PREVIEW_PIXELS), time.monotonic(), True
+        self.bar.update_absolute(i, n, preview)
 
-    return on_step
+    def result(self, image: Tensor, node: type) -> Any:
+        """An IMAGE as the node's own preview. Editors leave a live picture in its place, so it ends the live ones as well."""
+        if self.pictured:
+            self.bar.update_absolute(self.bar.total, None, ("JPEG", to_pil(to_core(image)), RESULT_PIXELS))
+        return preview_images(image, node)
+
+
+progress = Progress
 
 
 def tell(notes: Iterable[str]) -> None:
-    """Sentences for the user, in ComfyUI's log."""
+    """Sentences for the user: in ComfyUI's log, and in the browser (web/text.js shows them)."""
     for note in notes:
         logging.warning("StyleGAN Atelier: %s", note)
+        if PromptServer is not None and (server := getattr(PromptServer, "instance", None)) is not None:
+            context = get_executing_context()
+            server.send_sync(NOTE_EVENT, {"node": context and context.node_id, "text": note}, server.client_id)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 
 from .. import stylegan_core as sg
 from . import files
-from .images import blocked, preview_images, preview_text, to_core, to_image
+from .images import blocked, preview_text, to_core, to_image
 from .loading import load_with
 from .progress import progress
 from .residency import Resident, on_device
@@ -38,15 +38,16 @@ class LoadDualStyleGAN(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
-            "Load DualStyleGAN", "style",
+            "Load DualStyleGAN", "style", shows=True,
             description="Loads a DualStyleGAN from models/stylegan, or the pack's own: a face generator with a second path "
                         "that gives its faces the style of an exemplar. Nothing in the file is ever executed.",
             search_aliases=["exemplar style transfer", "cartoon", "caricature", "anime portrait", "generator.pt"],
             inputs=[file_input("dualstylegan", "The built-in model, or a file of ComfyUI/models/stylegan such as "
                                                "cartoon/generator.pt. Press R after adding one.")],
             outputs=[StyleGAN.Output("model", tooltip="The DualStyleGAN, for the style nodes."),
-                     StyleGAN.Output("base", tooltip="The plain face generator inside it, for Sample Latents, Generate Image "
-                                                     "and inversion; its latents fit the DualStyleGAN."),
+                     StyleGAN.Output("base", tooltip="The plain face generator inside it, for Sample StyleGAN Latents, "
+                                                     "Generate StyleGAN Image and inversion; its latents fit the "
+                                                     "DualStyleGAN."),
                      io.String.Output("facts", tooltip="Size, source and licence, as text.")])
 
     @classmethod
@@ -65,7 +66,7 @@ class LoadStyleCodes(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
-            "Load Style Codes", "style",
+            "Load Style Codes", "style", shows=True,
             description="Loads a bank of style codes: the pack's own, or published files such as exstyle_code.npy, "
                         "refined_exstyle_code.npy and instyle_code.npy, which are read without executing anything.",
             search_aliases=["exstyle_code", "instyle_code", "style bank", "exemplars"],
@@ -112,7 +113,7 @@ class PickStyle(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
-            "Pick Style", "style",
+            "Pick Style", "style", shows=True,
             description="Takes one or more styles by number or name. With a model linked, it draws all the styles to choose "
                         "from, numbered and named.",
             search_aliases=["select style", "style id", "exemplar", "style thumbnails"],
@@ -138,9 +139,9 @@ class PickStyle(io.ComfyNode):
         names = "\n".join(picked.names)
         if model is None:
             return io.NodeOutput(picked, blocked(UNLINKED), names, ui=preview_text(names))
-        shown = styles if sheet_of == "all" else picked
-        sheet = to_image(sg.style_sheet(dual_on_device(model, batch=4), shown, faces, cell_size, on_step=progress()))
-        return io.NodeOutput(picked, sheet, names, ui=preview_images(sheet, cls))
+        shown, steps = styles if sheet_of == "all" else picked, progress()
+        sheet = to_image(sg.style_sheet(dual_on_device(model, batch=4), shown, faces, cell_size, on_step=steps))
+        return io.NodeOutput(picked, sheet, names, ui=steps.result(sheet, cls))
 
 
 class BlendStyles(io.ComfyNode):
@@ -198,7 +199,7 @@ class LoadStyleSampler(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
-            "Load Style Sampler", "style",
+            "Load Style Sampler", "style", shows=True,
             description="Loads the small network that draws new styles like those of a bank.",
             search_aliases=["sampler.pt", "random style"],
             inputs=[file_input("style_sampler", "The built-in sampler, or a file of ComfyUI/models/stylegan such as "
@@ -224,8 +225,8 @@ class SampleStyle(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return schema(
             "Sample Style", "style",
-            description="Draws new styles. With Sample Latents and Transfer Exemplar Style it makes new portraits, of which "
-                        "face, shapes or colors can be held.",
+            description="Draws new styles. With Sample StyleGAN Latents and Transfer Exemplar Style it makes new portraits, of "
+                        "which face, shapes or colors can be held.",
             search_aliases=["random style", "portrait generator"],
             inputs=[
                 StyleSampler.Input("sampler", tooltip="From Load Style Sampler."),
@@ -248,7 +249,7 @@ class RecommendStyle(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
-            "Recommend Style", "style",
+            "Recommend Style", "style", shows=True,
             description="Ranks styles for a photograph and suggests weights: among exemplars of similar proportions and pose, "
                         "those that keep both the person and the style.",
             search_aliases=["best style", "style ranking", "suggest weights"],
@@ -270,13 +271,13 @@ class RecommendStyle(io.ComfyNode):
     @classmethod
     def execute(cls, model: Resident, image: torch.Tensor, latents: sg.Latents, styles: sg.Styles, count: int,
                 faces: sg.Latents | None = None) -> io.NodeOutput:
-        photo, dual = to_core(image), dual_on_device(model, batch=4)
-        found = sg.recommend_styles(photo, latents, dual, styles, count, faces, on_step=progress())
+        photo, dual, steps = to_core(image), dual_on_device(model, batch=4), progress()
+        found = sg.recommend_styles(photo, latents, dual, styles, count, faces, on_step=steps)
         ranked = styles.pick([r.index for r in found])
         sheet = to_image(sg.recommendation_sheet(photo, found))
         report = "\n".join(r.sentence(place + 1) for place, r in enumerate(found))
         return io.NodeOutput(ranked.pick([0]), sg.format_weights(found[0].weights), ranked, sheet, report,
-                             ui=preview_images(sheet, cls))
+                             ui=steps.result(sheet, cls))
 
 
 NODES = (LoadDualStyleGAN, LoadStyleCodes, SaveStyleCodes, PickStyle, BlendStyles, InterpolateStyles, LoadStyleSampler,

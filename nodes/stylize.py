@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from .. import stylegan_core as sg
 from . import files
-from .images import preview_images, preview_text, to_core, to_image
+from .images import preview_text, to_core, to_image
 from .progress import progress, rescued
 from .residency import Resident, on_device
 from .schema import MAX_SEED, advanced, schema
@@ -26,7 +26,7 @@ class TransferExemplarStyle(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
-            "Transfer Exemplar Style", "style",
+            "Transfer Exemplar Style", "style", title="Transfer Exemplar Style (Cartoon)", shows=True,
             description="Draws faces in the style of an exemplar (DualStyleGAN, Yang et al. 2022): its shapes and its colors, "
                         "each as strongly as you like.",
             search_aliases=["dualstylegan", "portrait style transfer", "cartoon", "caricature", "anime"],
@@ -85,7 +85,7 @@ class DestylizePortrait(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
-            "Destylize Portrait", "style",
+            "Destylize Portrait", "style", shows=True,
             description="Finds the plausible face behind a drawn portrait, and the drawing's style code (DualStyleGAN, stages "
                         "I to III). Drawings finished before a Cancel are kept: run it again and it goes on.",
             search_aliases=["cartoon to photo", "unseen style", "style code from picture"],
@@ -121,12 +121,12 @@ class DestylizePortrait(io.ComfyNode):
         device = on_device(base, styled, encoder, batch=GRADIENT_FACTOR * chunk)
         options = sg.DestylizeOptions(steps, lr, identity, deviation, truncation_psi=truncation, chunk=chunk, seed=seed)
         work = sg.Destylizer(base.core, styled.core, encoder.core, to_core(image).to(device), options)
-        folder = files.output_folder(files.LATENTS)
+        folder, steps = files.output_folder(files.LATENTS), progress()
         with rescued(lambda: kept(work, folder)):
-            found = work.run(progress(), folder)
+            found = work.run(steps, folder)
         faces = {stage: to_image(picture) for stage, picture in found.faces.items()}
         return io.NodeOutput(faces["destylized"], found.intrinsic, sg.Styles.numbered(found.extrinsic, "drawing"),
-                             faces["encoded"], faces["optimized"], ui=preview_images(faces["destylized"], cls))
+                             faces["encoded"], faces["optimized"], ui=steps.result(faces["destylized"], cls))
 
 
 def kept(work: sg.Destylizer, folder: Path) -> str | None:
@@ -134,14 +134,14 @@ def kept(work: sg.Destylizer, folder: Path) -> str | None:
     if not work.done:
         return None
     return (f"{work.done} of {len(work.images)} drawings were destylized and are kept in {folder.name}/{work.key}; run the "
-            f"same again to go on, or take their codes with Load Latents.")
+            f"same again to go on, or take their codes with Load StyleGAN Latents.")
 
 
 class RefineStyle(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
-            "Refine Style", "style",
+            "Refine Style", "style", shows=True,
             description="Moves a style code until the model redraws its drawing from the face behind it: sharper colors, truer "
                         "shapes. The network stays as it is. What a Cancel interrupts is saved in output/stylegan.",
             search_aliases=["refine_exstyle", "style code optimization", "unseen style"],
@@ -170,11 +170,11 @@ class RefineStyle(io.ComfyNode):
                 lr_structure: float, contextual: float = 1.0, lr_noise: float = 0.1, seed: int = 0) -> io.NodeOutput:
         dual = dual_on_device(model, GRADIENT_FACTOR)
         options = sg.RefineOptions(steps, lr_color, lr_structure, lr_noise, contextual, seed=seed)
-        work = sg.Refinement(dual, intrinsic, style.codes, to_core(image), options)
+        work, steps = sg.Refinement(dual, intrinsic, style.codes, to_core(image), options), progress()
         with rescued(lambda: moved(work, style.names)):
-            refined = work.run(progress())
+            refined = work.run(steps)
         pictures = to_image(refined.images)
-        return io.NodeOutput(sg.Styles(refined.extrinsic, style.names), pictures, ui=preview_images(pictures, cls))
+        return io.NodeOutput(sg.Styles(refined.extrinsic, style.names), pictures, ui=steps.result(pictures, cls))
 
 
 def moved(work: sg.Refinement, names: tuple[str, ...]) -> str | None:

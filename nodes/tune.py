@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from .. import stylegan_core as sg
 from . import files
-from .images import preview_images, preview_text, to_core, to_image
+from .images import preview_text, to_core, to_image
 from .progress import progress, rescued
 from .residency import Resident, on_device
 from .schema import MAX_SEED, advanced, schema
@@ -24,7 +24,7 @@ class TuneModelToImage(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
-            "Tune Model to Image", "invert",
+            "Tune Model to Image", "invert", title="Tune Model to Image (PTI)", shows=True,
             description="Moves the model's weights a little until it draws the photograph itself: details that no latents "
                         "reach (Roich et al. 2021, pivotal tuning). Connect the result of an inversion.",
             search_aliases=["pti", "pivotal tuning", "fine-tune to face", "personalize", "lora"],
@@ -61,11 +61,12 @@ class TuneModelToImage(io.ComfyNode):
         options = dataclasses.replace(preset, steps=steps or preset.steps, locality=protect_others, identity=identity,
                                       rank=rank, seed=seed)
         tuner = sg.Tuner(model.core, latents, to_core(image).to(device), options)
+        steps = progress()
         with rescued(lambda: keep(tuner)):
-            found = tuner.run(progress())
+            found = tuner.run(steps)
         pictures = to_image(found.images)
         tuned = Resident(sg.apply_delta(model.core, found.delta), (model,))
-        return io.NodeOutput(tuned, found.delta, pictures, ui=preview_images(pictures, cls))
+        return io.NodeOutput(tuned, found.delta, pictures, ui=steps.result(pictures, cls))
 
 
 def keep(tuner: sg.Tuner) -> str | None:

@@ -72,8 +72,8 @@ class InvertVideo(io.ComfyNode):
                 InversionOptions.Input("options", optional=True, tooltip="Every number of the first frame's optimization, from "
                                                                          "Inversion Options; its losses hold for all frames."),
             ],
-            outputs=[Latent.Output("latents", tooltip="One latent a frame, in w+, for Generate Image with the base or a "
-                                                      "blend.")])
+            outputs=[Latent.Output("latents", tooltip="One latent a frame, in w+, for Generate StyleGAN Image with the base "
+                                                      "or a blend.")])
 
     @classmethod
     def execute(cls, model: Resident, crops: torch.Tensor, quality: str, steps: int, smoothing: float, seed: int,
@@ -96,7 +96,7 @@ def keep(inverter: sg.VideoInverter) -> str | None:
     path = files.new_output(files.LATENTS, "interrupted_video")
     inverter.result().save(path)
     return (f"The inversion stopped after {inverter.frames_done} of {len(inverter.crops)} frames and their latents are "
-            f"{path.name} in output/stylegan_latents; load them with Load Latents.")
+            f"{path.name} in output/stylegan_latents; load them with Load StyleGAN Latents.")
 
 
 class MovingCrop(io.ComfyNode):

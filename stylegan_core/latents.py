@@ -200,9 +200,9 @@ class Latents:
                 tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
             meta = json.loads(metadata["latents"]) if metadata.get("format") == FILE_FORMAT else None
         except (OSError, SafetensorError, ValueError, KeyError) as error:
-            raise LoadError(f"{path.name} can't be read ({error}); give a file made by Save Latents.") from error
+            raise LoadError(f"{path.name} can't be read ({error}); give a file made by Save StyleGAN Latents.") from error
         if meta is None or "latents" not in tensors:
-            raise LoadError(f"{path.name} is a safetensors file without latents; give a file made by Save Latents.")
+            raise LoadError(f"{path.name} is a safetensors file without latents; give a file made by Save StyleGAN Latents.")
         try:
             signature = ModelSignature(**meta["model"]) if meta["model"] else None
             noise = tuple(tensors[f"noise.{i}"].float() for i in range(len(tensors) - 1))
@@ -239,7 +239,7 @@ def class_label(generator: Generator, index: int | None, batch: int = 1) -> Tens
     if not classes:
         if number in (-1, 0):
             return None
-        raise InvalidInput(f"Class {index} was asked of a model without classes; leave the class at 0.")
+        raise InvalidInput(f"Class {index} was asked of a model without classes; leave the class at -1.")
     if not 0 <= number < classes:
         found = "no class was given" if number == -1 else f"class {index} was given"
         raise InvalidInput(f"This model has {classes} classes and {found}; pick one from 0 to {classes - 1}.")

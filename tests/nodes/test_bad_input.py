@@ -69,7 +69,7 @@ def test_a_huge_photograph(engine):
 def test_a_checkpoint_outside_the_folders(engine, file):
     text = engine.fail(sampled("bad/out", base=load(file)))
     assert_sentence(text)
-    assert "models/stylegan" in text
+    assert "models/stylegan" in text or "Value not in list" in text  # newer hosts refuse before the node is asked
 
 
 @pytest.mark.skipif(not HOSTILE.is_dir(), reason="the hostile files are not here")

@@ -67,12 +67,14 @@ def test_blend_by_curve_of_three(engine):
 
 
 def test_preview_grid_shows_every_swap_point(engine):
-    engine.succeed({"base": load(), "toon": load("tiny_toon.safetensors"), "latents": sample(count=3),
-                    "grid": node("AtelierBlendPreviewGrid", base=["base", 0], other=["toon", 0], latents=["latents", 0],
-                                 cell_size=48, max_faces=2, mode="swap"), "save": save(["grid", 0], "grid/a")})
+    told = engine.succeed({"base": load(), "toon": load("tiny_toon.safetensors"), "latents": sample(count=3),
+                           "grid": node("AtelierBlendPreviewGrid", base=["base", 0], other=["toon", 0],
+                                        latents=["latents", 0], cell_size=48, max_faces=2),
+                           "save": save(["grid", 0], "grid/a")})
     picture = pixels(engine, "grid/*.png")[0]
     assert picture.shape[0] >= 4 * 48 and picture.shape[1] >= 5 * 48  # two faces, two rows each; base, 4, 8, 16, other
     assert picture.std() > 10
+    assert told["last_preview"] == [picture.shape[1], picture.shape[0]], "the editor goes on showing the last live picture"
 
 
 def test_latents_mix_truncate_walk_combine_pick_and_return_from_disk(engine):

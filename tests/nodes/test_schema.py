@@ -45,9 +45,21 @@ def translations(language):
 def test_ids_are_the_released_ones(schemas):
     assert {name.removeprefix("Atelier") for name in schemas} >= set(NODES)
     for name, schema in schemas.items():
-        words = schema["display_name"].split()
-        assert name == "Atelier" + "".join(word[0].upper() + word[1:] for word in words)
-        assert re.fullmatch(r"StyleGAN/\w+", schema["category"])
+        assert re.fullmatch(r"Atelier[A-Z]\w+", name) and re.fullmatch(r"StyleGAN/\w+", schema["category"])
+
+
+def test_names_are_told_apart(schemas):
+    names = [schema["display_name"] for schema in schemas.values()]
+    assert len(set(names)) == len(names)
+    of_the_core = {"Save Latent", "Load Latent", "Load Image", "Save Image", "Load Checkpoint"}
+    alike = {name for name in names for other in of_the_core if name.rstrip("s") == other}
+    assert not alike, f"{alike} can't be told from ComfyUI's own"
+
+
+@pytest.mark.parametrize("word", ["toon", "toonify", "cartoon", "stylegan", "dualstylegan", "psp", "e4e", "pti"])
+def test_what_people_type_is_in_a_display_name(schemas, word):
+    """ComfyUI 0.3.64 searches nothing else."""
+    assert any(word in schema["display_name"].lower() for schema in schemas.values())
 
 
 def test_everything_is_explained(schemas):
@@ -76,6 +88,29 @@ def test_few_widgets_are_visible(schemas):
         assert len(visible) <= MAX_VISIBLE, f"{name} shows {visible}"
 
 
+def test_what_is_advanced_is_optional(schemas):
+    """So that a prompt without it is taken, and workflows outlive new widgets."""
+    for name, schema in schemas.items():
+        for key, kind, options, optional in inputs(schema):
+            assert optional or not options.get("advanced"), f"{name}.{key} is advanced: make it optional"
+            if optional and kind in WIDGETS and not schema["takes_any"]:
+                default = options.get("default", options.get("options", [None])[0])
+                assert schema["defaults"].get(key) == default, f"{name}.execute needs {key}={default!r}, as its widget has"
+
+
+def test_the_last_picture_shown_is_the_result(schemas):
+    """Editors leave the last live preview in the place of a node's own picture."""
+    for name, schema in schemas.items():
+        live = "progress()" in schema["execute"] and "ui=" in schema["execute"] and "image" in schema["execute"]
+        assert not live or "preview_images(" not in schema["execute"], f"{name} has a bar: show its result by steps.result()"
+
+
+def test_what_a_node_shows_stays_in_a_fresh_page(schemas):
+    for name, schema in schemas.items():
+        if "ui=" in schema["execute"] and "has_intermediate_output" in schema:
+            assert schema["has_intermediate_output"] or schema["output_node"], f"{name} shows something: give it shows=True"
+
+
 def test_seeds_and_only_seeds_are_called_seed(schemas):
     for name, schema in schemas.items():
         for key, kind, options, _ in inputs(schema):
@@ -85,7 +120,7 @@ def test_seeds_and_only_seeds_are_called_seed(schemas):
 
 def test_a_node_is_a_sentence(schemas):
     for name, schema in schemas.items():
-        assert schema["execute"] <= MAX_EXECUTE_LINES, name
+        assert len(schema["execute"].splitlines()) <= MAX_EXECUTE_LINES, name
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

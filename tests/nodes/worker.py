@@ -24,11 +24,12 @@ class Interrupter(Listener):
     """Counts previews; presses Cancel at the tick asked for."""
 
     def __init__(self, at: int | None) -> None:
-        self.at, self.ticks, self.previews = at, 0, 0
+        self.at, self.ticks, self.previews, self.last = at, 0, 0, None
 
     def progress(self, value: int, total: int, preview: Any) -> None:
         self.ticks += 1
         self.previews += preview is not None
+        self.last = self.last if preview is None else preview[1].size
         if self.ticks == self.at:
             import comfy.model_management
 
@@ -38,11 +39,15 @@ class Interrupter(Listener):
 class Worker:
     def __init__(self, engine: str, base: Path) -> None:
         self.engine = make_engine(engine, Folders(base, base / "output", base / "temp"))
+        import comfy.utils
+
+        for limit in ("PROGRESS_THROTTLE_MIN_INTERVAL", "PROGRESS_THROTTLE_MIN_PERCENT"):
+            setattr(comfy.utils, limit, 0)  # newer hosts drop ticks that come fast; tests count them
 
     def run(self, prompt: dict, interrupt_at: int | None = None) -> dict:
         listener = Interrupter(interrupt_at)
         result = self.engine.run(prompt, listener)
-        return vars(result) | {"ticks": listener.ticks, "previews": listener.previews}
+        return vars(result) | {"ticks": listener.ticks, "previews": listener.previews, "last_preview": listener.last}
 
     def convert(self, workflow: dict) -> dict:
         from headless.convert import to_prompt
@@ -55,7 +60,7 @@ class Worker:
         for name, node in self.engine.node_types().items():
             if name.startswith("Atelier"):
                 schema = node.GET_SCHEMA()
-                found[name] = dataclasses.asdict(schema.get_v1_info(node)) | {"execute": _lines(node.execute)}
+                found[name] = dataclasses.asdict(schema.get_v1_info(node)) | _sources(node.execute)
         return found
 
     def probe(self, code: str) -> Any:
@@ -66,10 +71,15 @@ class Worker:
         return scope["answer"]
 
 
-def _lines(function: Any) -> int:
+def _sources(execute: Any) -> dict[str, Any]:
+    """The text of an execute and the defaults of its parameters."""
     import inspect
 
-    return len(inspect.getsource(getattr(function, "__func__", function)).splitlines())
+    function = getattr(execute, "__func__", execute)
+    parameters = inspect.signature(function).parameters.values()
+    return {"execute": inspect.getsource(function),
+            "defaults": {p.name: p.default for p in parameters if p.default is not p.empty},
+            "takes_any": any(p.kind is p.VAR_KEYWORD for p in parameters)}
 
 
 def main() -> None:

@@ -131,7 +131,7 @@ UNSEEN_STYLE = [
 PORTRAIT_GENERATOR = [
     note("about", (0, 0),
          "## Portrait generator\nNew faces in new styles: G(z1, N(z2), w). Hold the face, the shapes or the colors: "
-         "*batch_size* 1 of *Sample Latents* holds the face, **hold** of *Sample Style* the rest.", 150),
+         "*batch_size* 1 of *Sample StyleGAN Latents* holds the face, **hold** of *Sample Style* the rest.", 150),
     dual((0, 5)),
     Node("sampler", "AtelierLoadStyleSampler", (0, 10), {"file": "style_sampler (built-in)"}, (330, 130)),
     Node("faces", "AtelierSampleLatents", (0, 15), {"model": Out("dual", 1), "seed": 5, "batch_size": 4}, (330, 150)),

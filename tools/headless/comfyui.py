@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import inspect
 import os
 import sys
 import uuid
@@ -14,6 +15,9 @@ from . import PACK, Folders, Listener, Result
 
 NEEDS = ("torchsde", "torchvision", "transformers", "aiohttp", "av", "yaml", "scipy", "alembic", "sqlalchemy")
 """What ComfyUI can't start without, beside what this pack needs itself."""
+
+CACHE = {"lru": 0, "ram": 2.0, "ram_inactive": 4.0}
+"""What newer versions ask for, in GB; the classic cache takes no notice of it."""
 
 
 def folder() -> Path | None:
@@ -66,7 +70,8 @@ class ComfyUIEngine:
         if not self.loop.run_until_complete(nodes.load_custom_node(str(PACK), module_parent="custom_nodes")):
             raise RuntimeError("ComfyUI could not load this pack; its log says why.")
         self.server = _Server()
-        self.executor = execution.PromptExecutor(self.server)
+        takes = inspect.signature(execution.PromptExecutor).parameters
+        self.executor = execution.PromptExecutor(self.server, **({"cache_args": CACHE} if "cache_args" in takes else {}))
 
     def node_types(self) -> dict[str, type]:
         import nodes
@@ -102,7 +107,7 @@ def _device() -> list[str]:
 def _invalid(error: dict[str, Any], node_errors: dict[str, Any]) -> Result:
     for node_id, found in node_errors.items():
         first = found["errors"][0]
-        return Result(error=f"{found['class_type']}: {first['message']} ({first['details']})",
+        return Result(error=f"{found['class_type']}: {first['message']} ({first['details']}).",
                       error_type=first["type"], error_node=node_id)
     return Result(error=f"{error['message']} {error.get('details', '')}".strip(), error_type=error["type"])
 
