@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..errors import LoadError
+from .json_text import parse_json
 
 CHECKSUMS_KEY = "stylegan_atelier_checksums"
 SMALL, BLOCK = 1 << 16, 512
@@ -53,14 +54,14 @@ def read_checksums(metadata: Mapping[str, str], text: str, keys: set[str]) -> di
     if CHECKSUMS_KEY not in metadata:
         return None
     try:
-        match json.loads(metadata[CHECKSUMS_KEY]):
-            case {"text": str(told), "tensors": dict(found)}:
+        match parse_json(metadata[CHECKSUMS_KEY]):
+            case {"text": str(text_sum), "tensors": dict(found)}:
                 pass
             case _:
                 raise LoadError(f"The file's checksums are in an unknown form: {DAMAGED}.")
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise LoadError(f"The file's checksums are no JSON: {DAMAGED}.") from error
-    if told != f"{zlib.crc32(_bytes(text)):08x}" or set(found) != keys:
+    if text_sum != f"{zlib.crc32(_bytes(text)):08x}" or set(found) != keys:
         raise LoadError(f"The file's metadata or tensor names are not those its checksums were made for: {DAMAGED}.")
     return found
 

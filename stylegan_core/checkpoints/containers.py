@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import mmap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +14,12 @@ from .npy_file import MAGIC as NPY_MAGIC
 from .npy_file import read_npy
 from .openvino import read_openvino
 from .pickle_names import resolve
-from .pickle_vm import PickleReader
+from .pickle_reader import PickleReader
 from .safetensors_file import read_header
+from .source import Source
 from .tensors import LazyTensor
-from .torch_files import LEGACY_MAGIC, read_legacy, read_zip
+from .torch_stream import LEGACY_MAGIC, read_stream
+from .torch_zip import read_zip
 
 HEAD = 512
 MAX_MESSAGE = 1500
@@ -38,12 +39,27 @@ class Contents:
     """Text pairs of a safetensors header."""
     checked: bool = False
     """Whether all that is read is compared with checksums in the file."""
+    source: Source | None = None
+    """The open file; None where nothing is left unread."""
+    stamp: tuple[int, int] = (0, 0)
+    """The file's size and time as it was opened."""
+
+    def close(self) -> None:
+        """Let go of the file, when all that is wanted has been read: on Windows an open file can't be replaced.
+
+        Raises LoadError when the file was written to in the meantime: what was read is of two files then.
+        """
+        if self.source:
+            stamp = self.source.stamp()
+            self.source.close()
+            if stamp != self.stamp:
+                raise LoadError("The file changed while it was read; wait until it is whole and load it again.")
 
 
 def read_file(path: str | Path) -> Contents:
     """Read a checkpoint as data. Raises LoadError, UnsafeCheckpoint or UnsupportedCheckpoint, nothing else.
 
-    Tensors stay in the (privately mapped) file until they are read.
+    Tensors stay in the file until they are read.
     """
     path = Path(path)
     try:
@@ -63,27 +79,30 @@ def _read(path: Path, size: int) -> Contents:
     if path.suffix == ".xml" or (path.suffix == ".bin" and path.with_suffix(".xml").is_file()):
         state = _lazy(read_openvino(path))
         return Contents(path, "openvino", state, size + sum(t.nbytes for t in state.values()))
-    with path.open("rb") as file:
-        # a private map: pages are loaded when touched, and writing to a tensor never reaches the file
-        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
-        head = bytes(data[:HEAD])
-        if head[:2] == b"PK":
-            tree, checked = read_zip(data, file)
-            return Contents(path, "torch zip", tree, size, checked=checked)
+    data = Source.open(path)
+    stamp = data.stamp()
+    container, tree, metadata, checked = _read_container(data, path)
+    return Contents(path, container, tree, size, metadata, checked, data, stamp)
+
+
+def _read_container(data: Source, path: Path) -> tuple[str, Any, dict[str, str], bool]:
+    """(container, tree, metadata, whether all of it has checksums)."""
+    head = data.head(HEAD)
+    if head[:2] == b"PK":
+        tree, checked = read_zip(data)
+        return "torch zip", tree, {}, checked
     refuse_accident(head, path)
     if head[:6] == NPY_MAGIC:
-        return Contents(path, "npy", read_npy(data), size)
+        return "npy", read_npy(data), {}, False
     if head[:1] == b"\x80" and LEGACY_MAGIC.to_bytes(10, "little") in head[:16]:
-        return Contents(path, "torch legacy", read_legacy(data), size)
-    if int.from_bytes(head[:8], "little") <= size and head[8:9] == b"{" or path.suffix in (".safetensors", ".sft"):
+        return "torch legacy", read_stream(data, resolve), {}, False
+    if int.from_bytes(head[:8], "little") <= len(data) and head[8:9] == b"{" or path.suffix in (".safetensors", ".sft"):
         tensors, metadata = read_header(data)
-        return Contents(path, "safetensors", tensors, size, metadata, CHECKSUMS_KEY in metadata)
+        return "safetensors", tensors, metadata, CHECKSUMS_KEY in metadata
     if head[:1] in [bytes([c]) for c in PICKLE_STARTS]:
-        return Contents(path, "pickle", PickleReader(data, resolve).load(), size)
-    raise LoadError(
-        f"The file begins with {head[:8]!r}, which is none of PyTorch, pickle, safetensors or OpenVINO; choose a "
-        "checkpoint file."
-    )
+        return "pickle", PickleReader(data, resolve).load(), {}, False
+    raise LoadError(f"The file begins with {head[:8]!r}, which is none of PyTorch, pickle, safetensors or OpenVINO; choose a "
+                    f"checkpoint file.")
 
 
 ACCIDENTS: tuple[tuple[Callable[[bytes], bool], str], ...] = (

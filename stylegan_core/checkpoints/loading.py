@@ -146,6 +146,7 @@ def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtyp
     found = detect(path, which, resolution)
     try:
         tensors = _read_all(found, dtype)
+        found.contents.close()
         return build(found.family, found.config, tensors, found.info, found.canonical.origin).to(device)
     except LoadError as error:
         raise with_file(error, found.contents.path) from error
@@ -170,12 +171,7 @@ def _read_all(found: Detected, dtype: torch.dtype) -> dict[str, Tensor]:
     """Every weight as a contiguous tensor of `dtype` in memory of its own, all finite."""
     lazy = found.canonical.tensors
     check_unfolded(sum(t.nbytes for t in lazy.values()), found.contents.size)
-    odd = [f"{found.canonical.origin.get(k, k)} ({t.dtype})" for k, t in lazy.items() if t.dtype not in FLOATS]
-    if odd:
-        raise LoadError(
-            f"Weights are stored as whole numbers in {', '.join(odd[:5])}; expected floating point, so the file is "
-            "damaged or quantized."
-        )
+    _check_types(found)
     tensors, bad = {}, []
     for key, t in lazy.items():
         tensors[key] = t.read().to(dtype).contiguous()
@@ -187,3 +183,17 @@ def _read_all(found: Detected, dtype: torch.dtype) -> dict[str, Tensor]:
             "training diverged or the file is damaged, use another snapshot."
         )
     return tensors
+
+
+def _check_types(found: Detected) -> None:
+    """Raise UnsupportedCheckpoint for weights that are no floating-point numbers in order, saying what they are."""
+    odd: dict[str, list[str]] = {}
+    for key, t in found.canonical.tensors.items():
+        if t.form or t.dtype not in FLOATS:
+            name = str(t.dtype).removeprefix("torch.")
+            kind = t.form or ("complex numbers" if t.dtype.is_complex else f"whole numbers ({name})")
+            odd.setdefault(kind, []).append(found.canonical.origin.get(key, key))
+    for kind, keys in odd.items():
+        raise UnsupportedCheckpoint(f"The weights {', '.join(key[:80] for key in keys[:5])} are stored as {kind}, which no "
+                                    f"StyleGAN is computed in; the file is quantized or of another network: choose one in "
+                                    f"float32 or float16.")

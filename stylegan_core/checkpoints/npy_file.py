@@ -8,15 +8,17 @@ import struct
 from typing import Any
 
 from ..errors import LoadError, UnsafeCheckpoint
-from .pickle_codes import Name
 from .pickle_names import NAMES
-from .pickle_vm import PickleReader
-from .tensors import ArrayStub, DtypeStub, LazyTensor, Storage
+from .pickle_reader import PickleReader
+from .pickle_values import Name
+from .source import Source
+from .tensors import MAX_DIMS, ArrayStub, DtypeStub, LazyTensor, Storage
 
 MAGIC = b"\x93NUMPY"
 MAX_HEADER = 4096
 HEADER = re.compile(r"\{'descr': '(?P<descr>[<>|=]?\w{1,4})', 'fortran_order': (?P<fortran>True|False), "
-                    r"'shape': \((?P<shape>(?:\d{1,12}L?,? ?){0,8})\),? ?\}")
+                    r"'shape': \((?P<shape>[\dL, ]*)\),? ?\}")
+"""Every part ends where the next one begins, so that nothing is tried twice."""
 ROOT = "style_codes"
 """What the codes hang under in the tree, so that a layout can tell them."""
 
@@ -50,7 +52,7 @@ def _resolve(module: str, name: str) -> Name:
                            f"run, get the file from a source you trust.")
 
 
-def read_npy(data: memoryview) -> dict[str, dict[str, LazyTensor]]:
+def read_npy(data: Source) -> dict[str, dict[str, LazyTensor]]:
     """File -> {"style_codes": {name: LazyTensor}}. Raises LoadError, UnsafeCheckpoint."""
     descr, fortran, shape, start = _header(data)
     if descr == "|O" and shape == ():
@@ -62,7 +64,7 @@ def read_npy(data: memoryview) -> dict[str, dict[str, LazyTensor]]:
     dtype = DtypeStub(descr.lstrip("<|="))
     dtype.order = descr[:1]
     kind, count = dtype.checked(), math.prod(shape)
-    raw = data[start:]
+    raw = data.span(start, len(data) - start)
     if count * kind.itemsize != len(raw) or not shape:
         raise LoadError(f"The .npy file promises an array of shape {list(shape)} and holds {len(raw)} bytes; it is damaged.")
     steps = [math.prod(shape[:i] if fortran else shape[i + 1 :]) for i in range(len(shape))]
@@ -75,16 +77,18 @@ def _lazy(name: object, code: object) -> LazyTensor:
     return code.lazy
 
 
-def _header(data: memoryview) -> tuple[str, bool, tuple[int, ...], int]:
+def _header(data: Source) -> tuple[str, bool, tuple[int, ...], int]:
     """(type, Fortran order, shape, where the data start). Raises LoadError."""
-    major = data[6] if len(data) > 12 else 0
-    size, start = struct.unpack_from("<H", data, 8)[0] if major == 1 else 0, 10
+    head = data.head(12 + MAX_HEADER)
+    major = head[6] if len(head) > 12 else 0
+    size, start = struct.unpack_from("<H", head, 8)[0] if major == 1 else 0, 10
     if major in (2, 3):
-        size, start = struct.unpack_from("<I", data, 8)[0], 12
-    if not 0 < size <= min(MAX_HEADER, len(data) - start):
+        size, start = struct.unpack_from("<I", head, 8)[0], 12
+    if not 0 < size <= min(MAX_HEADER, len(head) - start):
         raise LoadError("The .npy header is broken; download the file again.")
-    found = HEADER.fullmatch(str(data[start : start + size], "latin1").strip())
-    if not found:
+    found = HEADER.fullmatch(str(head[start : start + size], "latin1").strip())
+    sides = [part.strip(" L") for part in found["shape"].split(",")] if found else []
+    sides = sides[:-1] if sides and not sides[-1] else sides
+    if not found or len(sides) > MAX_DIMS or not all(side.isdecimal() and len(side) <= 12 for side in sides):
         raise LoadError("The .npy header describes no plain array of numbers, which style codes are; download the file again.")
-    shape = tuple(int(n) for n in re.findall(r"\d+", found["shape"]))
-    return found["descr"], found["fortran"] == "True", shape, start + size
+    return found["descr"], found["fortran"] == "True", tuple(map(int, sides)), start + size

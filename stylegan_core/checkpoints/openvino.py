@@ -8,15 +8,20 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.parsers import expat
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import LoadError, UnsupportedCheckpoint
+from .source import Source
+from .tensors import MAX_DIMS, MAX_KEY
 
 MAX_XML_BYTES = 8 << 20
+MAX_CONSTANTS = 20_000
+MAX_NUMBERS = 200
+"""Characters of an attribute: more than the longest shape that is taken."""
+CONSTANT = ("shape", "offset", "size")
 MAX_SHARING = 4
 MAPPING_LR = 0.01
 DENSE = re.compile(r"Mul_\d+_copy")
@@ -41,38 +46,67 @@ def read_openvino(path: Path) -> dict[str, Tensor]:
 
 def read_constants(xml: Path) -> list[tuple[str, Tensor]]:
     """(name, float32 tensor) of every float constant of an IR graph, in graph order."""
-    if xml.stat().st_size > MAX_XML_BYTES:
+    size = xml.stat().st_size
+    if size > MAX_XML_BYTES:
         raise LoadError(f"{xml.name} is larger than any IR graph known here ({MAX_XML_BYTES >> 20} MB).")
-    text = xml.read_bytes()
-    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
-        raise LoadError(f"{xml.name} defines XML entities, which no IR graph does; it isn't read.")
+    constants = _Graph(xml.name).read(xml.read_bytes()[:MAX_XML_BYTES])
+    data = Source.open(xml.with_suffix(".bin"))
     try:
-        layers = ElementTree.fromstring(text).find("layers")
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise LoadError(f"{xml.name} is not an OpenVINO graph: its XML breaks off ({error}).") from error
-    binary = xml.with_suffix(".bin")
-    data = np.memmap(binary, dtype=np.uint8, mode="r") if binary.stat().st_size else np.empty(0, np.uint8)
-    found, total = [], 0
-    for layer in layers if layers is not None else ():
-        const = layer.find("data")
-        if layer.get("type") == "Const" and const is not None and const.get("element_type") == "f32":
-            found.append((layer.get("name", ""), _constant(const.attrib, data, xml.name)))
-            if (total := total + found[-1][1].nbytes) > MAX_SHARING * len(data):  # equal constants share their place
+        stamp, found, total = data.stamp(), [], 0
+        for name, attributes in constants:
+            tensor = _constant(attributes, data, xml.name)
+            if (total := total + tensor.nbytes) > MAX_SHARING * len(data):  # equal constants share their place
                 raise LoadError(f"The constants of {xml.name} unfold to many times its .bin, as in no IR graph; it isn't read.")
+            found.append((name, tensor))
+        if data.stamp() != stamp:
+            raise LoadError(f"{xml.stem}.bin changed while it was read; wait until it is whole and load it again.")
+    finally:
+        data.close()
     return found
 
 
-def _constant(attributes: dict[str, str], data: np.ndarray, file: str) -> Tensor:
-    try:
-        shape = tuple(int(n) for n in attributes["shape"].split(",") if n.strip())
-        offset, size = int(attributes["offset"]), int(attributes["size"])
-    except (KeyError, ValueError) as error:
-        raise LoadError(f"{file} has a constant without shape, offset or size; download the package again.") from error
-    if min((*shape, offset, 0)) < 0 or 4 * math.prod(shape) != size or offset + size > len(data):
-        raise LoadError(
-            f"{file} points {offset + size} bytes into a .bin of {len(data)}; the pair is truncated or mixed up."
-        )
-    return torch.from_numpy(np.array(data[offset : offset + size]).view(np.float32).reshape(shape).copy())
+class _Graph:
+    """The constants of an IR graph, told while its XML streams by: no tree is built, no entity is known."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._layer: str | None = None
+        self._found: list[tuple[str, dict[str, str]]] = []
+        self._parser = expat.ParserCreate()
+        self._parser.StartElementHandler = self._start
+        self._parser.StartDoctypeDeclHandler = self._refuse
+        self._parser.EntityDeclHandler = self._refuse
+
+    def read(self, text: bytes) -> list[tuple[str, dict[str, str]]]:
+        """(name, attributes of its data) of every float constant. Raises LoadError."""
+        try:
+            self._parser.Parse(text, True)
+        except (expat.ExpatError, ValueError, LookupError) as error:
+            raise LoadError(f"{self._file} is not an OpenVINO graph: its XML breaks off ({error}).") from error
+        return self._found
+
+    def _refuse(self, *_: object) -> None:
+        raise LoadError(f"{self._file} defines XML entities, which no IR graph does; it isn't read.")
+
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        if tag == "layer":
+            self._layer = attributes.get("name", "")[:MAX_KEY] if attributes.get("type") == "Const" else None
+        elif tag == "data" and self._layer is not None and attributes.get("element_type") == "f32":
+            if len(self._found) >= MAX_CONSTANTS:
+                raise LoadError(f"{self._file} has more than {MAX_CONSTANTS} constants, as no IR graph; it isn't read.")
+            self._found.append((self._layer, {key: attributes.get(key, "")[:MAX_NUMBERS] for key in CONSTANT}))
+            self._layer = None
+
+
+def _constant(attributes: dict[str, str], data: Source, file: str) -> Tensor:
+    numbers = [*attributes.get("shape", "x").split(","), attributes.get("offset", "x"), attributes.get("size", "x")]
+    numbers = [n.strip() for n in numbers if n.strip()]
+    if len(numbers) > MAX_DIMS + 2 or not all(n.isdecimal() and len(n) <= 12 for n in numbers):
+        raise LoadError(f"{file} has a constant without shape, offset or size; download the package again.")
+    *shape, offset, size = map(int, numbers)
+    if 4 * math.prod(shape) != size or offset + size > len(data):
+        raise LoadError(f"{file} points {offset + size} bytes into a .bin of {len(data)}; the pair is truncated or mixed up.")
+    return data.span(offset, size).tensor(torch.float32).reshape(shape)
 
 
 def _mapping(constants: list[tuple[str, Tensor]]) -> dict[str, Tensor]:

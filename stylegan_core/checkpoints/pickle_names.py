@@ -1,4 +1,4 @@
-"""Which names a checkpoint may speak of, and the inert thing each becomes. Exact (module, name) pairs; data, no code."""
+"""Which names a checkpoint may speak of, and the inert thing each becomes. Exact pairs and a few packages; data, no code."""
 
 from __future__ import annotations
 
@@ -7,21 +7,30 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..errors import LoadError, UnsafeCheckpoint
-from .pickle_codes import Name, checked_key
-from .tensors import ArrayStub, DtypeStub, LazyTensor, Storage
+from .pickle_values import LongText, Name, plain_keys
+from .source import Source
+from .tensors import ArrayStub, DtypeStub, LazyTensor, Storage, formed
+from .torch_stream import STORAGE_NAMES, read_storage
+
+MAX_PATH = 1024
 
 
 @dataclass
 class Record:
-    """An object of a class that is never built: its name, its arguments and its state."""
+    """An object of a class that is never built: its name, its arguments, its state, and what was put into it."""
 
     module: str
     name: str
     args: tuple[Any, ...] = ()
     state: dict[str, Any] = field(default_factory=dict)
+    items: dict[Any, Any] = field(default_factory=dict)
+    """Of a class that is a dict."""
+    values: list[Any] = field(default_factory=list)
+    """Of a class that is a list."""
 
     def build(self, state: Any) -> None:
         """Keep attributes; (None, slots) pairs and other forms carry nothing this package reads."""
@@ -36,28 +45,69 @@ def _record(module: str, name: str) -> Name:
 
 
 def _dict(*args: Any) -> dict[Any, Any]:
-    """OrderedDict(), OrderedDict([[k, v], ...]) as old files have it, EasyDict()."""
+    """OrderedDict(), OrderedDict([[k, v], ...]) as old files have it, Counter({k: n}), EasyDict()."""
     if not args:
         return {}
-    pairs = args[0].items() if isinstance(args[0], dict) else args[0]
-    found = {}
-    for key, value in pairs:
-        if not isinstance(key, (str, int)):
-            raise LoadError(
-                "An ordered dict in the file has a key that is neither text nor number; the file is damaged."
-            )
-        found[key] = value
-    return found
+    pairs = [(key, value) for key, value in (args[0].items() if isinstance(args[0], dict) else args[0])]
+    plain_keys([key for key, _ in pairs])
+    return dict(pairs)
 
 
 def _set(items: Any = ()) -> set[Any]:
-    return set(map(checked_key, items)) if isinstance(items, (list, tuple, set)) else set()
+    return set(plain_keys(items)) if isinstance(items, (list, tuple, set)) else set()
+
+
+def _list(items: Any = (), *_: Any) -> list[Any]:
+    return list(items) if isinstance(items, (list, tuple)) else []
 
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> LazyTensor:
     if not (isinstance(storage, Storage) and isinstance(size, tuple) and isinstance(stride, tuple)):
         raise LoadError("A tensor in the file has no storage or no size; the file is damaged.")
     return storage.view(offset, size, stride)
+
+
+TORCH_VALUES = {name: value for name, value in vars(torch).items()
+                if isinstance(value, (torch.dtype, torch.layout, torch.memory_format, torch.qscheme))}
+"""torch.float32, torch.strided ...: names that stand for themselves."""
+
+
+def _typed_tensor(storage: Any, _at: Any, size: Any, _stride: Any, _grad: Any, _hooks: Any, dtype: Any, *_: Any) -> LazyTensor:
+    """Types without a storage class of their own (fp8, uint16): the storage counts bytes."""
+    kind = TORCH_VALUES.get(dtype.name) if isinstance(dtype, Name) else None
+    if not (isinstance(storage, Storage) and isinstance(kind, torch.dtype) and isinstance(size, tuple)):
+        raise LoadError("A tensor in the file has no storage, no size or no type; the file is damaged.")
+    return formed(_size(size), kind, str(kind).removeprefix("torch."))
+
+
+def _quantized(_storage: Any, _offset: Any, size: Any, *_: Any) -> LazyTensor:
+    return formed(_size(size), torch.int8, "quantized")
+
+
+def _sparse(_layout: Any, data: Any, *_: Any) -> LazyTensor:
+    size = next((part for part in data[::-1] if isinstance(part, tuple)), ()) if isinstance(data, tuple) else ()
+    return formed(_size(size), torch.float32, "sparse")
+
+
+def _nested(*_: Any) -> LazyTensor:
+    return formed((), torch.float32, "nested")
+
+
+def _empty(_dtype: Any, size: Any, *_: Any) -> LazyTensor:
+    return formed(_size(size), torch.float32, "empty (meta)")
+
+
+def _size(size: Any) -> tuple[int, ...]:
+    """The size of a tensor that is not read, none where it makes no sense."""
+    sane = isinstance(size, tuple) and len(size) <= 8 and all(type(n) is int and 0 <= n < 1 << 32 for n in size)
+    return size if sane else ()
+
+
+def _from_type(function: Any, _type: Any, args: Any, *_: Any) -> Any:
+    """A tensor that carries attributes: (function, type, its arguments, attributes)."""
+    if not (isinstance(function, Name) and function.module == "torch._utils" and function.make and isinstance(args, tuple)):
+        raise LoadError("A tensor in the file is made in an unknown way; the file is damaged.")
+    return function.make(*args)
 
 
 def _parameter(data: Any, *_: Any) -> LazyTensor:
@@ -68,9 +118,7 @@ def _parameter(data: Any, *_: Any) -> LazyTensor:
 
 def _array(_subtype: Any, shape: Any, *_: Any) -> ArrayStub:
     if shape != (0,):
-        raise LoadError(
-            "An array in the file asks for memory before its data, which no writer does; the file is damaged."
-        )
+        raise LoadError("An array in the file asks for memory before its data, which no writer does; the file is damaged.")
     return ArrayStub()
 
 
@@ -82,17 +130,20 @@ def _array_from_buffer(data: Any, dtype: Any, shape: Any, order: Any = "C") -> A
 
 
 def _scalar(dtype: Any, data: Any = None) -> Any:
+    if isinstance(dtype, DtypeStub) and dtype.passed_over:
+        return None
     kind = dtype.checked() if isinstance(dtype, DtypeStub) else None
     raw = data.encode("latin1") if isinstance(data, str) else data
-    if kind is None or not isinstance(raw, (bytes, memoryview)) or len(raw) != kind.itemsize:
+    if kind is None or not isinstance(raw, bytes) or len(raw) != kind.itemsize:
         raise LoadError("A number in the file has an unknown form; the file is damaged.")
     return torch.frombuffer(bytearray(raw), dtype=kind)[0].item()
 
 
-def _bytes(text: Any = "", encoding: Any = "latin1") -> bytes:
-    if not isinstance(text, str) or encoding != "latin1":
+def _encoded(text: Any = "", encoding: Any = "latin1") -> bytes:
+    """A byte string as Python 3 writes it for Python 2."""
+    if not isinstance(text, (str, LongText)) or encoding != "latin1":
         raise LoadError("The file encodes text in a way no checkpoint does; it is damaged.")
-    return text.encode("latin1")
+    return text.latin1() if isinstance(text, LongText) else text.encode("latin1")
 
 
 def _persistent(meta: Any) -> Record:
@@ -103,7 +154,7 @@ def _persistent(meta: Any) -> Record:
 
 
 def _path(*parts: Any) -> str:
-    return "/".join(part for part in parts if isinstance(part, str))[:MAX_PATH]
+    return "/".join(part[:MAX_PATH] for part in parts[:64] if isinstance(part, str))[:MAX_PATH]
 
 
 def _reconstructor(cls: Any, *_: Any) -> Any:
@@ -113,47 +164,54 @@ def _reconstructor(cls: Any, *_: Any) -> Any:
 
 
 def _nested_storage(raw: Any) -> Storage:
-    from .torch_files import read_storage  # the two readers need each other
-
-    if not isinstance(raw, (bytes, memoryview)):
+    if not isinstance(raw, (bytes, Source)):
         raise LoadError("A tensor's data has an unknown form; the file is damaged.")
-    return read_storage(memoryview(raw))
+    return read_storage(raw if isinstance(raw, Source) else Source.of(raw))
 
 
-STORAGE_DTYPES = {
-    "FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
-    "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
-}
-STORAGE_NAMES = {("torch", name): Name("torch", name) for name in STORAGE_DTYPES}
-STORAGE_NAMES |= {("torch.cuda", name): Name("torch.cuda", name) for name in STORAGE_DTYPES}
+def _calls(modules: str, names: str, make: Callable[..., Any]) -> dict[tuple[str, str], Name]:
+    return {(module, name): Name(module, name, make) for module in modules.split() for name in names.split()}
 
 
-def _calls(modules: str, name: str, make: Callable[..., Any]) -> dict[tuple[str, str], Name]:
-    return {(module, name): Name(module, name, make) for module in modules.split()}
+def _records(modules: str, names: str) -> dict[tuple[str, str], Name]:
+    return {(module, name): _record(module, name) for module in modules.split() for name in names.split()}
 
 
-MAX_PATH = 1024
 NUMPY = "numpy.core.multiarray numpy._core.multiarray"
+BUILTINS = "builtins __builtin__"
 NAMES: dict[tuple[str, str], Name] = {
     **STORAGE_NAMES,
-    **_calls("collections", "OrderedDict", _dict),
+    **{("torch", name): Name("torch", name) for name in TORCH_VALUES},
+    **{("numpy", kind.__name__): _record("numpy", kind.__name__) for kind in set(np.sctypeDict.values())},
+    **_calls("collections", "OrderedDict Counter", _dict),
+    **_calls("collections", "defaultdict", lambda *_: {}),
+    **_calls("collections", "deque", _list),
     **_calls("dnnlib dnnlib.util", "EasyDict", _dict),
-    **_calls("builtins __builtin__", "set", _set),
-    **_calls("builtins __builtin__", "frozenset", _set),
-    **_calls("builtins __builtin__", "object", lambda: Record("builtins", "object")),
-    **_calls("argparse", "Namespace", lambda *_: Record("argparse", "Namespace")),
-    **_calls("types", "SimpleNamespace", lambda *_: Record("types", "SimpleNamespace")),
-    **_calls("pathlib", "PosixPath", _path),
-    **_calls("pathlib", "WindowsPath", _path),
+    **_calls(BUILTINS, "set frozenset", _set),
+    **_records(BUILTINS, "object list dict tuple int long float complex bool str unicode bytes bytearray slice range xrange"),
+    **_records("collections", "ChainMap UserDict UserList UserString"),
+    **_records("argparse", "Namespace"),
+    **_records("types", "SimpleNamespace MappingProxyType"),
+    **_records("functools", "partial"),
+    **_records("datetime", "datetime date time timedelta timezone"),
+    **_records("decimal", "Decimal"), **_records("fractions", "Fraction"), **_records("uuid", "UUID SafeUUID"),
+    **_records("random", "Random"), **_records("time", "struct_time"), **_records("zoneinfo", "ZoneInfo"),
+    **_records("array", "array _array_reconstructor"), **_records("logging", "getLogger Logger"),
+    **_calls("pathlib pathlib._local", "PosixPath WindowsPath PurePosixPath PureWindowsPath Path", _path),
     **_calls("copy_reg copyreg", "_reconstructor", _reconstructor),
-    **_calls("_codecs", "encode", _bytes),
-    **_calls("torch._utils", "_rebuild_tensor", _tensor),
-    **_calls("torch._utils", "_rebuild_tensor_v2", _tensor),
-    **_calls("torch._utils", "_rebuild_parameter", _parameter),
-    **_calls("torch._utils", "_rebuild_parameter_with_state", _parameter),
+    **_calls("_codecs", "encode", _encoded),
+    **_calls("torch._utils", "_rebuild_tensor _rebuild_tensor_v2", _tensor),
+    **_calls("torch._utils", "_rebuild_tensor_v3", _typed_tensor),
+    **_calls("torch._utils", "_rebuild_parameter _rebuild_parameter_with_state", _parameter),
+    **_calls("torch._utils", "_rebuild_qtensor", _quantized),
+    **_calls("torch._utils", "_rebuild_sparse_tensor _rebuild_sparse_csr_tensor", _sparse),
+    **_calls("torch._utils", "_rebuild_nested_tensor", _nested),
+    **_calls("torch._utils", "_rebuild_meta_tensor_no_storage", _empty),
+    **_calls("torch._tensor", "_rebuild_from_type_v2", _from_type),
     **_calls("torch", "Size", lambda items=(): items if isinstance(items, tuple) else ()),
     **_calls("torch", "device", lambda *_: "cpu"),
+    **_calls("torch.serialization", "_get_layout", lambda *_: "strided"),
+    **_records("torch", "Tensor Generator"),
     ("torch.storage", "_load_from_bytes"): Name("torch.storage", "_load_from_bytes", _nested_storage, cost=100),
     **_calls("torch_utils.persistence", "_reconstruct_persistent_obj", _persistent),
     **_calls(NUMPY, "_reconstruct", _array),
@@ -161,46 +219,34 @@ NAMES: dict[tuple[str, str], Name] = {
     **_calls("numpy.core.numeric numpy._core.numeric", "_frombuffer", _array_from_buffer),
     **_calls("numpy", "dtype", lambda code=None, *_: DtypeStub(code)),
     ("numpy", "ndarray"): Name("numpy", "ndarray"),
-    ("dnnlib.tflib.network", "Network"): _record("dnnlib.tflib.network", "Network"),
-    ("dnnlib.tflib", "Network"): _record("dnnlib.tflib", "Network"),
-    ("tfutil", "Network"): _record("tfutil", "Network"),
+    **_records("numpy.random numpy.random._pickle", "__randomstate_ctor __generator_ctor __bit_generator_ctor"),
+    **_records("numpy.random.bit_generator", "__pyx_unpickle_SeedSequence __pyx_unpickle_SeedlessSequence"),
+    **_records("numpy.ma.core", "_mareconstruct"), **_records("numpy.ma numpy.ma.core", "MaskedArray"),
+    **_records("dnnlib.tflib.network dnnlib.tflib tfutil", "Network"),
 }
 
 CODE_PACKAGES = sys.stdlib_module_names | {
     "__builtin__", "torch", "numpy", "scipy", "pip", "setuptools", "pkg_resources", "distutils", "dill", "cloudpickle",
     "joblib", "IPython", "ipykernel", "pytest", "_pytest", "py", "conda", "ray", "dask", "sympy", "tensorflow", "jax",
 }
-"""Packages that can run code; from these only the exact pairs above may appear."""
+"""Packages that can run code; from these only the exact pairs above may appear, and classes of the modules below."""
 
-MODULE_CLASSES = ("torch.nn.modules.", "torch.optim.")
+CLASS_MODULES = ("torch.nn.", "torch.optim.", "torch.amp.", "torch.cuda.amp.", "torch.utils.data.", "torch.distributions.",
+                 "torch.ao.", "torch.quantization.", "numpy.random.", "numpy.dtypes.", "numpy.polynomial.")
+"""Modules of such packages whose classes are layers, optimizers, schedules, scalers, data sets and generators of numbers."""
+
+
+def _is_class(name: str) -> bool:
+    return name.isidentifier() and name.lstrip("_")[:1].isupper()
 
 
 def resolve(module: str, name: str) -> Name:
-    """The table's entry; an inert record for an unknown class of somebody's training code; UnsafeCheckpoint otherwise."""
+    """The table's entry; an inert record for a class of somebody's training code, never imported, never called;
+    UnsafeCheckpoint otherwise."""
     if found := NAMES.get((module, name)):
         return found
-    class_like = name.isidentifier() and name[:1].isupper() and all(part.isidentifier() for part in module.split("."))
-    if class_like and (module.split(".")[0] not in CODE_PACKAGES or module.startswith(MODULE_CLASSES)):
+    sane = _is_class(name) and all(part.isidentifier() for part in module.split("."))
+    if sane and (module.split(".")[0] not in CODE_PACKAGES or f"{module}.".startswith(CLASS_MODULES)):
         return _record(module, name)
-    raise UnsafeCheckpoint(
-        f"The file names {module[:80]}.{name[:80]}, which a checkpoint has no business naming; "
-        f"nothing of it was run, get the model from a source you trust."
-    )
-
-
-def resolve_storage(module: str, name: str) -> Name:
-    """Inside a tensor's own bytes only storage types may be named."""
-    if found := STORAGE_NAMES.get((module, name)):
-        return found
-    raise UnsafeCheckpoint(
-        f"A tensor's data names {module[:80]}.{name[:80]} instead of a storage type; "
-        f"nothing of it was run, get the model from a source you trust."
-    )
-
-
-def resolve_nothing(module: str, name: str) -> Name:
-    """Headers of torch's containers hold numbers and text only."""
-    raise UnsafeCheckpoint(
-        f"The file's header names {module[:80]}.{name[:80]}, and headers name nothing; "
-        f"nothing of it was run, get the model from a source you trust."
-    )
+    raise UnsafeCheckpoint(f"The file names {module[:80]}.{name[:80]}, which a checkpoint has no business naming; nothing of "
+                           f"it was run, get the model from a source you trust.")

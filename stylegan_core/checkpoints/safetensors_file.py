@@ -16,7 +16,9 @@ from torch import Tensor
 
 from ..errors import InvalidInput, LoadError
 from .checksums import CHECKSUMS_KEY, checker, describe_checksums, read_checksums
-from .tensors import MAX_DIMS, LazyTensor, Storage
+from .json_text import parse_json
+from .source import Source
+from .tensors import MAX_DIMS, MAX_KEY, LazyTensor, Storage, formed
 
 METADATA_KEY = "stylegan_atelier"
 MAX_HEADER = 8 << 20
@@ -24,20 +26,23 @@ DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
     "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
 }
+OTHER_CODES = {"F8_E4M3": "fp8", "F8_E5M2": "fp8", "F8_E8M0": "fp8", "F8_E4M3FNUZ": "fp8", "F8_E5M2FNUZ": "fp8", "F4": "fp4",
+               "F6_E2M3": "fp6", "F6_E3M2": "fp6", "C64": "complex", "U16": "uint16", "U32": "uint32", "U64": "uint64"}
+"""Types that no StyleGAN is stored in, by what they are called."""
 CODES = {dtype: code for code, dtype in DTYPES.items()}
 
 
-def read_header(data: memoryview) -> tuple[dict[str, LazyTensor], dict[str, str]]:
+def read_header(data: Source) -> tuple[dict[str, LazyTensor], dict[str, str]]:
     """(tensors by key, metadata) of a safetensors file's bytes. Raises LoadError for any header that lies."""
-    length = int.from_bytes(data[:8], "little")
+    length = int.from_bytes(data.head(8), "little")
     if len(data) < 8 or length > min(len(data) - 8, MAX_HEADER):
         raise LoadError(
             f"The safetensors header claims {length} bytes of a file of {len(data)}: it is truncated or no "
             "safetensors file."
         )
     try:
-        header = json.loads(bytes(data[8 : 8 + length]))
-    except (ValueError, RecursionError) as error:
+        header = parse_json(data.read(8, length))
+    except ValueError as error:
         raise LoadError(
             f"The safetensors header is no JSON ({error}); the file is damaged, download it again."
         ) from error
@@ -47,22 +52,24 @@ def read_header(data: memoryview) -> tuple[dict[str, LazyTensor], dict[str, str]
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise LoadError("The safetensors metadata is no table of texts; the file is damaged.")
     checksums = read_checksums(metadata, metadata.get(METADATA_KEY, ""), set(header))
-    return _tensors(header, data[8 + length :], checksums), metadata
+    return _tensors(header, data.span(8 + length, len(data) - 8 - length), checksums), metadata
 
 
-def _tensors(header: dict[str, Any], body: memoryview, checksums: Mapping[str, str] | None) -> dict[str, LazyTensor]:
+def _tensors(header: dict[str, Any], body: Source, checksums: Mapping[str, str] | None) -> dict[str, LazyTensor]:
     found, spans = {}, []
     for key, entry in header.items():
-        dtype, shape, (begin, end) = _entry(key, entry)
-        if math.prod(shape) * dtype.itemsize != end - begin or end > len(body):
-            raise LoadError(
-                f"Tensor {key[:80]} of shape {list(shape)} has bytes {begin} to {end} of {len(body)}; the file is "
-                "truncated or damaged."
-            )
-        steps = tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
-        check = None if checksums is None else checker(key, CODES[dtype], shape, checksums[key])
-        found[key] = Storage(dtype, math.prod(shape), body[begin:end], check).view(0, shape, steps)
+        code, shape, begin, end = _entry(key, entry)
         spans.append((begin, end))
+        if code in OTHER_CODES:
+            found[key] = formed(shape, torch.uint8, OTHER_CODES[code])
+            continue
+        dtype = DTYPES[code]
+        if math.prod(shape) * dtype.itemsize != end - begin or end > len(body):
+            raise LoadError(f"Tensor {key[:80]} of shape {list(shape)} has bytes {begin} to {end} of {len(body)}; the file is "
+                            f"truncated or damaged.")
+        steps = tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
+        check = None if checksums is None else checker(key, code, shape, checksums[key])
+        found[key] = Storage(dtype, math.prod(shape), body.span(begin, end - begin), check).view(0, shape, steps)
     spans.sort()
     at = 0
     for begin, end in spans:
@@ -74,16 +81,18 @@ def _tensors(header: dict[str, Any], body: memoryview, checksums: Mapping[str, s
     return found
 
 
-def _entry(key: str, entry: Any) -> tuple[torch.dtype, tuple[int, ...], tuple[int, int]]:
+def _entry(key: str, entry: Any) -> tuple[str, tuple[int, ...], int, int]:
+    """(type code, shape, first byte, byte after the last)."""
+    if len(key) > MAX_KEY:
+        raise LoadError(f"The file names a tensor by {len(key)} characters and {MAX_KEY} are the most that is read; it is "
+                        f"damaged.")
     match entry:
         case {"dtype": str(code), "shape": list(shape), "data_offsets": [int(begin), int(end)]}:
             sane = len(shape) <= MAX_DIMS and all(type(n) is int and 0 <= n < 1 << 40 for n in shape) and 0 <= begin <= end
-            if sane and code in DTYPES:
-                return DTYPES[code], tuple(shape), (begin, end)
-            raise LoadError(
-                f"Tensor {key[:80]} has type {code[:10]} and shape {str(shape)[:80]}, which can't be read; the file "
-                "is damaged or not for this package."
-            )
+            if sane and (code in DTYPES or code in OTHER_CODES):
+                return code, tuple(shape), begin, end
+            raise LoadError(f"Tensor {key[:80]} has type {code[:10]} and shape {str(shape)[:80]}, which can't be read; the "
+                            f"file is damaged or not for this package.")
     raise LoadError(f"The safetensors header describes {key[:80]} in an unknown form; the file is damaged.")
 
 
@@ -92,8 +101,8 @@ def read_json(metadata: Mapping[str, str]) -> dict[str, Any] | None:
     if METADATA_KEY not in metadata:
         return None
     try:
-        found = json.loads(metadata[METADATA_KEY])
-    except (ValueError, RecursionError) as error:
+        found = parse_json(metadata[METADATA_KEY])
+    except ValueError as error:
         raise LoadError(f"The file's metadata is no JSON ({error}); it is damaged.") from error
     if not isinstance(found, dict) or found.get("format") != 1:
         version = found.get("format") if isinstance(found, dict) else None

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ..errors import LoadError
+from ..errors import LoadError, UnsupportedCheckpoint
+from .source import Source
 
 MAX_DIMS = 8
+MAX_KEY = 500
+"""Characters of a tensor's name; the longest of any network known here has 120."""
 MAX_NUMEL = 1 << 40
 MAX_REPEATED = 1 << 20
 """Elements of a tensor that shows fewer stored numbers several times (strides of zero)."""
@@ -44,6 +47,8 @@ class LazyTensor:
     shape: tuple[int, ...]
     dtype: torch.dtype
     read: Callable[[], Tensor]
+    form: str = ""
+    """What keeps it from being plain numbers in order: "sparse", "quantized" ...; `read` raises UnsupportedCheckpoint then."""
 
     @property
     def numel(self) -> int:
@@ -58,7 +63,7 @@ class LazyTensor:
             raise LoadError(
                 f"A tensor of shape {list(self.shape)} stands where {list(shape)} was expected; the file is damaged."
             )
-        return LazyTensor(shape, self.dtype, lambda: self.read().reshape(shape))
+        return replace(self, shape=shape, read=lambda: self.read().reshape(shape))
 
     def permute(self, *dims: int) -> LazyTensor:
         if len(dims) != len(self.shape):
@@ -66,40 +71,54 @@ class LazyTensor:
                 f"A tensor of shape {list(self.shape)} stands where {len(dims)} axes were expected; the file is "
                 "damaged."
             )
-        return LazyTensor(tuple(self.shape[d] for d in dims), self.dtype, lambda: self.read().permute(dims))
+        return replace(self, shape=tuple(self.shape[d] for d in dims), read=lambda: self.read().permute(dims))
 
     def map(self, fn: Callable[[Tensor], Tensor]) -> LazyTensor:
         """Apply a function that keeps shape and type."""
-        return LazyTensor(self.shape, self.dtype, lambda: fn(self.read()))
+        return replace(self, read=lambda: fn(self.read()))
+
+
+def formed(shape: tuple[int, ...], dtype: torch.dtype, form: str) -> LazyTensor:
+    """A tensor of a form that is not read: it may stand beside a network, not in it."""
+    def refuse() -> Tensor:
+        raise UnsupportedCheckpoint(f"The file holds {form} tensors, which no StyleGAN layout does; save the model as plain "
+                                    f"float32 tensors.")
+    return LazyTensor(shape, dtype, refuse, form)
 
 
 class Storage:
     """A run of raw little-endian numbers inside the file; tensors are views of it.
 
-    check: raises LoadError for damaged bytes; asked once, when they are first read.
+    check: raises LoadError for damaged bytes.
     """
 
-    def __init__(self, dtype: torch.dtype, numel: int, data: memoryview | None = None,
+    def __init__(self, dtype: torch.dtype, numel: int, data: Source | None = None,
                  check: Callable[[memoryview], None] | None = None) -> None:
         self.dtype = dtype
         self.numel = numel
         self._data = data
         self._check = check
+        self._held: Tensor | None = None
 
-    def attach(self, data: memoryview) -> None:
+    def attach(self, data: Source) -> None:
         """Give a storage of the legacy container its bytes, which follow the pickles that name it."""
         self._data = data
 
-    def tensor(self) -> Tensor:
-        """All numbers as one flat tensor over the mapped file, for as long as the file is read."""
+    def _whole(self) -> Tensor:
+        """All numbers as one flat tensor of its own memory, checked."""
         if self._data is None and self.numel or len(self._data or b"") != self.numel * self.dtype.itemsize:
             raise LoadError("A tensor's data is missing from the file, which is truncated; download it again.")
+        found = self._data.tensor(self.dtype) if self._data else torch.empty(0, dtype=self.dtype)
         if self._check:
-            self._check(self._data or memoryview(b""))
-            self._check = None
-        if not self._data:
-            return torch.empty(0, dtype=self.dtype)
-        return torch.frombuffer(self._data, dtype=self.dtype)
+            self._check(found.view(torch.uint8).numpy().data)
+        return found
+
+    def _read(self, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:
+        """One view. A storage that holds more than its tensors is read once and kept, as several may look at it."""
+        if math.prod(size) == self.numel and not offset:
+            return self._whole().as_strided(size, stride)
+        self._held = self._whole() if self._held is None else self._held
+        return self._held.as_strided(size, stride, offset).clone()
 
     def view(self, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> LazyTensor:
         """Tensor of the given geometry, refused where it would reach outside the storage."""
@@ -117,7 +136,7 @@ class Storage:
             )
         if math.prod(size) > max(self.numel, MAX_REPEATED):
             raise LoadError(f"A tensor of size {list(size)} repeats {self.numel} numbers, which no writer does; it isn't read.")
-        return LazyTensor(size, self.dtype, lambda: self.tensor().as_strided(size, stride, offset).clone())
+        return LazyTensor(size, self.dtype, lambda: self._read(offset, size, stride))
 
 
 def plausible(tensor: Tensor) -> bool:
@@ -129,7 +148,11 @@ def plausible(tensor: Tensor) -> bool:
 
 
 class ArrayStub:
-    """numpy.ndarray under construction: geometry and bytes, never an array until it is read."""
+    """numpy.ndarray under construction: geometry and bytes, never an array until it is read.
+
+    lazy: its numbers; None where it holds none that are read (random states, big-endian numbers), which is nobody's concern
+    until a network needs them.
+    """
 
     def __init__(self) -> None:
         self.lazy: LazyTensor | None = None
@@ -137,14 +160,15 @@ class ArrayStub:
     def build(self, state: object) -> None:
         """(version, shape, dtype, fortran order, data), as ndarray.__setstate__ takes it."""
         match state:
-            case (int(), tuple(shape), DtypeStub() as dtype, bool(fortran), (bytes() | memoryview() | str()) as data):
+            case (int(), tuple(shape), DtypeStub() as dtype, bool(fortran), (bytes() | Source() | str()) as data):
                 pass
             case _:
                 raise LoadError("An array in the file has an unknown form (object arrays are never read).")
-        data = data.encode("latin1") if isinstance(data, str) else data
-        raw = data if isinstance(data, memoryview) else memoryview(bytearray(data))  # writable, as tensors are
+        raw = data if isinstance(data, Source) else Source.of(data.encode("latin1") if isinstance(data, str) else data)
         if len(shape) > MAX_DIMS or not _counts(shape):
             raise LoadError(f"An array claims shape {_show(shape)}, which no array has; the file is damaged.")
+        if dtype.passed_over:
+            return
         kind = dtype.checked()
         if math.prod(shape) * kind.itemsize != len(raw):
             raise LoadError(f"An array of shape {list(shape)} comes with {len(raw)} bytes; the file is damaged.")
@@ -156,6 +180,8 @@ NUMPY_DTYPES = {
     "f2": torch.float16, "f4": torch.float32, "f8": torch.float64, "i1": torch.int8, "i2": torch.int16,
     "i4": torch.int32, "i8": torch.int64, "u1": torch.uint8, "b1": torch.bool,
 }
+OTHER_NUMBERS = {"u2", "u4", "u8", "c8", "c16", "c32", "f12", "f16", "m8", "M8"}
+"""Numbers that no network is made of, and random states and dates are."""
 
 
 class DtypeStub:
@@ -170,9 +196,16 @@ class DtypeStub:
             raise LoadError("A number type in the file has an unknown form; the file is damaged.")
         self.order = state[1]
 
+    @property
+    def passed_over(self) -> bool:
+        """Whether arrays of this type may lie beside a network unread."""
+        return isinstance(self.code, str) and (self.code in OTHER_NUMBERS or (self.code in NUMPY_DTYPES and self.order == ">"))
+
     def checked(self) -> torch.dtype:
-        """The torch type. Raises LoadError for objects, texts and big-endian numbers."""
-        if not isinstance(self.code, str) or self.code not in NUMPY_DTYPES or self.order not in ("<", "|", "="):
-            code = self.code[:20] if isinstance(self.code, str) else type(self.code).__name__
-            raise LoadError(f"An array holds {code} in an order or of a type that is not read; only little-endian numbers are.")
-        return NUMPY_DTYPES[self.code]
+        """The torch type. Raises LoadError for objects, texts, numbers torch has not, and big-endian ones."""
+        code = self.code[:20] if isinstance(self.code, str) else type(self.code).__name__
+        if code not in NUMPY_DTYPES:
+            raise LoadError(f"An array holds values of NumPy's type {code}, which no weights have; save it as float32.")
+        if self.order not in ("<", "|", "="):
+            raise LoadError("An array holds big-endian numbers, which are not read; save it on a little-endian machine.")
+        return NUMPY_DTYPES[code]

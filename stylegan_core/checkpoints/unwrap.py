@@ -10,7 +10,7 @@ import torch
 from ..errors import InvalidInput, LoadError
 from .layout import Bundle
 from .pickle_names import Record
-from .tensors import ArrayStub, LazyTensor
+from .tensors import MAX_KEY, ArrayStub, LazyTensor
 
 Which = Literal["ema", "raw", "decoder", "discriminator"]
 """ema: averaged weights where the file has them (default); raw: the training weights; decoder: the generator inside an
@@ -34,6 +34,8 @@ BESIDE = ("latent_avg", "opts", "args")
 OF_THE_GENERATOR = ("ema", "raw")
 """Only these take tensors beside the network: an encoder's average is an offset in its own space."""
 PREFIXES = ("module.", "_orig_mod.", "model.", "g_ema.", "G_ema.", "netG.", "D.", "d.")
+MAX_WRAPPERS = 6
+"""Prefixes taken off one after the other; a model is wrapped twice at most."""
 TF_TUPLE = {"raw": 0, "discriminator": 1}
 """Place in TensorFlow's (G, D, Gs); the last is the averaged generator."""
 INNER_GENERATORS = ("decoder.", "generator.")
@@ -110,6 +112,9 @@ def _walk(node: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _join(prefix: str, key: str, node: Any) -> str:
+    if len(prefix) + len(key) >= MAX_KEY:
+        raise LoadError(f"The file has a name of over {MAX_KEY} characters ({(prefix or key)[:40]} ...), which no network has; "
+                        f"it is damaged or made to exhaust memory.")
     slash = isinstance(node, Record) and _is_tensorflow(node) or "/" in prefix
     return f"{prefix}{'/' if slash else '.'}{key}" if prefix else key
 
@@ -130,8 +135,9 @@ def _children(node: Any) -> list[tuple[str, Any]]:
 
 
 def _module_children(node: Record) -> list[tuple[str, Any]]:
-    """A pickled torch module: parameters, buffers, sub-modules, then its plain attributes."""
-    found: list[tuple[str, Any]] = []
+    """A pickled torch module: parameters, buffers, sub-modules, then its plain attributes; of a class that is a dict, its
+    items."""
+    found: list[tuple[str, Any]] = _children(node.items)
     for kind in ("_parameters", "_buffers", "_modules"):
         group = node.state.get(kind)
         found += [(str(k), v) for k, v in group.items() if v is not None] if isinstance(group, dict) else []
@@ -157,7 +163,10 @@ def _number(value: Any) -> Any:
 
 
 def _strip_prefixes(tensors: dict[str, LazyTensor]) -> dict[str, LazyTensor]:
-    while prefix := next((p for p in PREFIXES if all(key.startswith(p) for key in tensors)), None):
+    for _ in range(MAX_WRAPPERS):
+        prefix = next((p for p in PREFIXES if all(key.startswith(p) for key in tensors)), None)
+        if prefix is None:
+            break
         tensors = {key[len(prefix) :]: value for key, value in tensors.items()}
     return tensors
 

@@ -1,8 +1,9 @@
 """A pickle reader that can't run anything: it builds lists, dicts, numbers and this package's own inert stand-ins.
 
 Python's unpickler imports what a file names and calls it. This one has no import, no getattr and no call of anything but
-the constructors in the table it is given, so a hostile file can only fail. Bytes stay views of the file; every length
-is checked against the data before anything is allocated.
+the constructors in the table it is given, so a hostile file can only fail. Long runs of bytes stay in the file; every length
+is checked against the data before anything is allocated, and every instruction is charged for what it handles, so that
+neither work nor memory grows faster than the file.
 """
 
 from __future__ import annotations
@@ -14,49 +15,61 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import LoadError, UnsafeCheckpoint
-from .pickle_codes import CONSTANTS, GETS, MAX_LONG_BYTES, NUMBERS, PUTS, SIZED, TUPLES, Name, Resolve, checked_key, weight
+from .pickle_values import BYTES_A_UNIT, LongText, Name, Resolve, checked_key, collides, length, weight
+from .source import Source
 
-MAX_OPERATIONS = 1_000_000
-BYTES_AN_OPERATION = 128
+MAX_UNITS = 1_000_000
+WINDOW = 1 << 14
 MAX_LINE = 4096
+MAX_NAME = 256
+MAX_LONG_BYTES = 64
+LONG = 1 << 16
+"""Texts and byte strings beyond this stay in the file."""
 ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})")
-
-
 MARK = object()
+NUMBERS = {b"J": "<i", b"K": "<B", b"M": "<H", b"G": ">d"}
+CONSTANTS: dict[bytes, Callable[[], Any]] = {
+    b"N": lambda: None, b"\x88": lambda: True, b"\x89": lambda: False,
+    b"]": list, b"}": dict, b")": tuple, b"\x8f": set,
+}
+TUPLES = {b"\x85": 1, b"\x86": 2, b"\x87": 3}
+GETS, PUTS = {b"h": "<B", b"j": "<I"}, {b"q": "<B", b"r": "<I"}
 
 
 class PickleReader:
-    """Reads one pickle from `data` at `position`; afterwards `position` is behind it."""
+    """Reads one pickle from `data` at `position`; afterwards `position` is behind it.
 
-    def __init__(self, data: memoryview, resolve: Resolve, persistent: Callable[[Any], Any] | None = None,
-                 position: int = 0, operations: int | None = None) -> None:
+    units: the most work it may ask for; None for MAX_UNITS and one for every BYTES_A_UNIT of the data.
+    """
+
+    def __init__(self, data: Source, resolve: Resolve, persistent: Callable[[Any], Any] | None = None,
+                 position: int = 0, units: int | None = None) -> None:
         self.data = data
         self.position = position
+        self.left = units or MAX_UNITS + len(data) // BYTES_A_UNIT
         self._resolve = resolve
         self._persistent = persistent
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
-        self._left = operations or MAX_OPERATIONS + len(data) // BYTES_AN_OPERATION
+        self._window, self._window_at = b"", 0
 
     def load(self) -> Any:
         """The pickled tree. Raises LoadError or UnsafeCheckpoint, nothing else."""
         try:
             return self._run()
         except (IndexError, KeyError, TypeError, ValueError, struct.error, RecursionError, OverflowError) as error:
-            where = f"byte {self.position}"
-            raise LoadError(
-                f"The pickle breaks off or makes no sense at {where} ({error}); download the file again."
-            ) from error
+            raise LoadError(f"The pickle breaks off or makes no sense at byte {self.position} ({error}); download the file "
+                            f"again.") from error
 
     def _run(self) -> Any:
         while True:
-            self._charge(1)
-            op = bytes(self._take(1))
+            self.charge(1)
+            op = self._take(1)
             if op == b".":
                 return self._pop()
             if op in SIZED:
                 form, decode = SIZED[op]
-                self._stack.append(decode(self._take(self._number(form))))
+                self._stack.append(decode(self, self._number(form)))
             elif op in NUMBERS:
                 self._stack.append(self._number(NUMBERS[op]))
             elif op in CONSTANTS:
@@ -70,37 +83,68 @@ class PickleReader:
             elif op in HANDLERS:
                 HANDLERS[op](self)
             else:
-                raise LoadError(
-                    f"The file holds byte {op!r} where a pickle instruction should be; it is damaged or no "
-                    "checkpoint."
-                )
+                raise LoadError(f"The file holds byte {op!r} where a pickle instruction should be; it is damaged or no "
+                                f"checkpoint.")
 
-    def _charge(self, work: int) -> None:
-        """Every instruction costs one, and more where it handles much: memoized values could be handled over and over."""
-        self._left -= work
-        if self._left < 0:
+    def charge(self, units: int) -> None:
+        """Count work: memoized values could be handled over and over."""
+        self.left -= units
+        if self.left < 0:
             raise LoadError("The pickle asks for more work than any checkpoint needs; it isn't read further.")
 
     # reading
-    def _take(self, count: int) -> memoryview:
-        end = self.position + count
-        if count < 0 or end > len(self.data):
-            raise LoadError(
-                f"The pickle asks for {count} bytes at byte {self.position} of {len(self.data)}: the file is "
-                "truncated or damaged; download it again."
-            )
-        raw = self.data[self.position : end]
-        self.position = end
-        return raw
+    def _take(self, count: int) -> bytes:
+        """The next bytes, out of a window over the file."""
+        at = self.position - self._window_at
+        if not 0 <= at <= len(self._window) - count:
+            if count > len(self.data) - self.position or count < 0:
+                raise LoadError(f"The pickle asks for {count} bytes at byte {self.position} of {len(self.data)}: the file is "
+                                f"truncated or damaged; download it again.")
+            self._window_at, at = self.position, 0
+            self._window = self.data.read(self.position, min(max(count, WINDOW), len(self.data) - self.position))
+        self.position += count
+        return self._window[at : at + count]
+
+    def _skip(self, count: int) -> Source:
+        """The next bytes, left in the file."""
+        found = self.data.span(self.position, count)
+        self.position += count
+        return found
 
     def _number(self, form: str) -> Any:
         return struct.unpack(form, self._take(struct.calcsize(form)))[0]
 
     def _line(self) -> str:
-        raw = bytes(self.data[self.position : self.position + MAX_LINE])
+        start = self.position
+        raw = self._take(min(MAX_LINE, len(self.data) - start))
         end = raw.index(b"\n")
-        self.position += end + 1
+        self.position = start + end + 1
+        self.charge(end // BYTES_A_UNIT)
         return raw[:end].decode("latin1")
+
+    def _text(self, count: int) -> str | LongText:
+        if count > LONG:
+            return LongText(self._skip(count))
+        found = str(self._take(count), "utf-8", "surrogatepass")
+        self.charge(length(found))
+        return found
+
+    def _bytes(self, count: int) -> bytes | Source:
+        if count > LONG:
+            return self._skip(count)
+        found = self._take(count)
+        self.charge(count // BYTES_A_UNIT)
+        return found
+
+    def _old_text(self, count: int) -> str | Source:
+        """Python 2 has one type for texts and bytes."""
+        found = self._bytes(count)
+        return str(found, "latin1") if isinstance(found, bytes) else found
+
+    def _long(self, count: int) -> int:
+        if count > MAX_LONG_BYTES:
+            raise LoadError(f"The pickle holds an integer of {count} bytes, which no checkpoint needs; the file is damaged.")
+        return int.from_bytes(self._take(count), "little", signed=True)
 
     # the stack
     def _pop(self) -> Any:
@@ -122,6 +166,12 @@ class PickleReader:
         while (value := self._stack.pop()) is not MARK:
             found.append(value)
         return found[::-1]
+
+    def _keyed(self, key: Any, entries: int) -> Any:
+        """A key for a container of so many entries; one whose hash can be chosen costs a look at each of them."""
+        if collides(key):
+            self.charge(entries)
+        return checked_key(key)
 
     # instructions
     def frame(self) -> None:
@@ -147,10 +197,11 @@ class PickleReader:
         self._memo[len(self._memo)] = self._top()
 
     def get_line(self) -> None:
-        self._stack.append(self._memo[int(self._line())])
+        self._stack.append(self._memo[int(self._line()[:MAX_LONG_BYTES])])
 
     def put_line(self) -> None:
-        self._memo[int(self._line())] = self._top()
+        number = int(self._line()[:MAX_LONG_BYTES])
+        self._memo[self._keyed(number, len(self._memo))] = self._top()
 
     def int_line(self) -> None:
         line = self._line()
@@ -160,7 +211,7 @@ class PickleReader:
         self._stack.append(int(self._line()[:MAX_LONG_BYTES].rstrip("L")))
 
     def float_line(self) -> None:
-        self._stack.append(float(self._line()))
+        self._stack.append(float(self._line()[:MAX_LONG_BYTES]))
 
     def string_line(self) -> None:
         self._stack.append(str(codecs.escape_decode(self._line()[1:-1].encode("latin1"))[0], "latin1"))
@@ -176,9 +227,10 @@ class PickleReader:
         self._extend(self._pop_mark())
 
     def _extend(self, values: list[Any]) -> None:
-        if not isinstance(self._top(), list):
+        target = getattr(self._top(), "values", None) if hasattr(self._top(), "build") else self._top()
+        if not isinstance(target, list):
             raise LoadError("The pickle appends to something that is no list; the file is damaged.")
-        self._top().extend(values)
+        target.extend(values)
 
     def set_item(self) -> None:
         self._update(self._top_dict(skip=2), self._pop_many(2))
@@ -189,6 +241,7 @@ class PickleReader:
 
     def _top_dict(self, skip: int = 0) -> dict[Any, Any]:
         target = self._stack[-1 - skip]
+        target = getattr(target, "items", None) if hasattr(target, "build") else target
         if not isinstance(target, dict):
             raise LoadError("The pickle sets an item of something that is no dict; the file is damaged.")
         return target
@@ -197,7 +250,7 @@ class PickleReader:
         if len(pairs) % 2:
             raise LoadError("The pickle has a key without a value; the file is damaged.")
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
-            target[checked_key(key)] = value
+            target[self._keyed(key, len(target))] = value
 
     def dict_from_mark(self) -> None:
         target: dict[Any, Any] = {}
@@ -211,23 +264,35 @@ class PickleReader:
         self._stack.append(tuple(self._pop_mark()))
 
     def frozen_set(self) -> None:
-        self._stack.append(frozenset(map(checked_key, self._pop_mark())))
+        self._stack.append(frozenset(self._members(self._pop_mark(), set())))
 
     def add_items(self) -> None:
         items = self._pop_mark()
         if not isinstance(self._top(), set):
             raise LoadError("The pickle adds to something that is no set; the file is damaged.")
-        self._top().update(map(checked_key, items))
+        self._members(items, self._top())
+
+    def _members(self, items: list[Any], target: set[Any]) -> set[Any]:
+        for item in items:
+            target.add(self._keyed(item, len(target)))
+        return target
 
     def global_line(self) -> None:
         module = self._line()
-        self._stack.append(self._resolve(module, self._line()))
+        self._name(module, self._line())
 
     def global_stack(self) -> None:
-        module, name = self._pop_many(2)
-        if not (isinstance(module, str) and isinstance(name, str)):
-            raise LoadError("The pickle names a global by something that is no text; the file is damaged.")
-        self._stack.append(self._resolve(module, name))
+        self._name(*self._pop_many(2))
+
+    def _name(self, module: Any, name: Any) -> None:
+        self._stack.append(self._resolved(module, name))
+
+    def _resolved(self, module: Any, name: Any) -> Name:
+        if not (isinstance(module, str) and isinstance(name, str)) or len(module) > MAX_NAME or len(name) > MAX_NAME:
+            raise LoadError(f"The pickle names a global by something that is no text of up to {MAX_NAME} characters; the file "
+                            f"is damaged.")
+        self.charge(1)
+        return self._resolve(module, name)
 
     def call(self) -> None:
         target, args = self._pop_many(2)
@@ -241,7 +306,7 @@ class PickleReader:
 
     def instance_line(self) -> None:
         module = self._line()
-        target = self._resolve(module, self._line())
+        target = self._resolved(module, self._line())
         self._stack.append(self._call(target, tuple(self._pop_mark())))
 
     def instance_stack(self) -> None:
@@ -252,22 +317,18 @@ class PickleReader:
         if not isinstance(target, Name) or not isinstance(args, tuple):
             raise LoadError("The pickle calls something that is no known class; the file is damaged.")
         if target.make is None:
-            raise UnsafeCheckpoint(
-                f"The pickle calls {target.module}.{target.name}, which a checkpoint never does; nothing of it was "
-                "run, don't use this file."
-            )
-        self._charge(target.cost + weight(args))
+            raise UnsafeCheckpoint(f"The pickle calls {target.module}.{target.name}, which a checkpoint never does; nothing of "
+                                   f"it was run, don't use this file.")
+        self.charge(target.cost + weight(args))
         return target.make(*args)
 
     def build(self) -> None:
         state = self._pop()
-        self._charge(weight(state))
+        self.charge(weight(state))
         target = self._top()
         if isinstance(target, Name):
-            raise UnsafeCheckpoint(
-                f"The pickle changes {target.module}.{target.name} itself; nothing of it was run, don't use this "
-                "file."
-            )
+            raise UnsafeCheckpoint(f"The pickle changes {target.module}.{target.name} itself; nothing of it was run, don't use "
+                                   f"this file.")
         # dicts carry only their items; attributes set on them (torch's _metadata) have no use here
         if hasattr(target, "build"):
             target.build(state)
@@ -275,9 +336,17 @@ class PickleReader:
     def persistent(self) -> None:
         if self._persistent is None:
             raise LoadError("The pickle refers to data outside itself; the file is incomplete.")
+        self.charge(4)
         self._stack.append(self._persistent(self._pop()))
 
 
+SIZED: dict[bytes, tuple[str, Callable[[PickleReader, int], Any]]] = {
+    b"X": ("<I", PickleReader._text), b"\x8c": ("<B", PickleReader._text), b"\x8d": ("<Q", PickleReader._text),
+    b"B": ("<I", PickleReader._bytes), b"C": ("<B", PickleReader._bytes), b"\x8e": ("<Q", PickleReader._bytes),
+    b"\x96": ("<Q", PickleReader._bytes),
+    b"T": ("<i", PickleReader._old_text), b"U": ("<B", PickleReader._old_text),
+    b"\x8a": ("<B", PickleReader._long), b"\x8b": ("<i", PickleReader._long),
+}
 HANDLERS: dict[bytes, Callable[[PickleReader], None]] = {
     b"\x80": PickleReader.proto, b"\x95": PickleReader.frame, b"(": PickleReader.mark,
     b"0": PickleReader.pop, b"1": PickleReader.pop_to_mark, b"2": PickleReader.duplicate,
