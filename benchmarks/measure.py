@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from stylegan_core.networks import stylegan3
+from stylegan_core.networks.generators import stylegan3
+from stylegan_core.networks.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from stylegan_core.networks.generators.stylegan3 import StyleGAN3, StyleGAN3Config
 from stylegan_core.networks.mapping import MappingConfig
-from stylegan_core.networks.stylegan2 import StyleGAN2, StyleGAN2Config
-from stylegan_core.networks.stylegan3 import StyleGAN3, StyleGAN3Config
 
 WIDTHS = (512, 512, 512, 512, 512, 256, 128, 64, 32)  # StyleGAN2 config-f
 

@@ -8,10 +8,8 @@
 from .assets import asset_path as builtin
 from .assets import example_portrait
 from .blending import Blender, blend, blend_many
-from .camera import moving_crop
 from .checkpoints import inspect, load, save
-from .contact_sheet import blend_grid, contact_sheet
-from .description import describe
+from .checkpoints.description import describe
 from .directions import Directions, apply_direction, direction_grid, even_steps, find_directions
 from .errors import (
     AtelierError,
@@ -28,22 +26,9 @@ from .faces import align_face, detect_faces, paste_face
 from .faces.batch import outline_faces, return_faces, take_faces
 from .faces.head_mask import head_mask
 from .faces.smoothing import smooth_over_time, take_video_faces
-from .images import read_image, write_image
-from .inversion import (
-    PRESETS,
-    TUNE_PRESETS,
-    Delta,
-    InversionOptions,
-    InversionResult,
-    Inverter,
-    Tuned,
-    TuneOptions,
-    Tuner,
-    apply_delta,
-    invert,
-    tune,
-)
+from .inversion import PRESETS, InversionOptions, InversionResult, Inverter, invert
 from .inversion.encode import PortraitEncoder, encode
+from .inversion.report import Report, report
 from .inversion.video import VideoInverter, VideoOptions, invert_video
 from .latents import (
     Latents,
@@ -58,13 +43,15 @@ from .latents import (
     slerp,
 )
 from .networks.dualstylegan import DualStyleGAN
+from .networks.generators.stylegan3 import input_transform
 from .networks.style_bank import StyleBank
 from .networks.style_weights import format_weights, parse_weights
-from .networks.stylegan3 import input_transform
-from .parsing import parse_curve, parse_indices, parse_numbers
+from .options import parse_curve, parse_indices, parse_numbers
+from .pictures.files import read_image, write_image
+from .pictures.moving_crop import moving_crop
+from .pictures.rendering import render
+from .pictures.sheets import blend_grid, contact_sheet
 from .pipeline import Toonified, ToonOptions, toonify
-from .rendering import render
-from .report import Report, report
 from .stylization import PRESETS as STYLE_PRESETS
 from .stylization import (
     Destylized,
@@ -87,6 +74,7 @@ from .stylization import (
     style_sheet,
     transfer_style,
 )
+from .tuning import TUNE_PRESETS, Delta, Tuned, TuneOptions, Tuner, apply_delta, tune
 
 __all__ = [
     "PRESETS", "STYLE_PRESETS", "TUNE_PRESETS", "AtelierError", "BlendMismatch", "Blender", "Delta", "DeltaMismatch",

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from .errors import BlendMismatch, InvalidInput
-from .networks.base import Generator, ModelInfo, StyledLayer
+from .networks.generators.base import Generator, StyledLayer
+from .networks.info import ModelInfo
 from .runtime import alias, rebuild
 
 Mode = Literal["swap", "smooth", "linear"]

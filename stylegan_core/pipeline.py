@@ -17,8 +17,8 @@ from .inversion.optimize import invert
 from .inversion.options import InversionOptions
 from .inversion.state import InversionResult
 from .latents import Latents, Space
-from .networks.base import Generator
-from .rendering import render
+from .networks.generators.base import Generator
+from .pictures.rendering import render
 from .runtime import OnStep
 
 

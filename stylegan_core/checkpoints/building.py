@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..errors import LoadError
 from ..networks import FAMILIES
-from ..networks.base import ModelInfo
+from ..networks.info import ModelInfo
 
 
 def build(family: str, config: Any, tensors: Mapping[str, Tensor], info: ModelInfo | None = None,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import AtelierError, InvalidInput, LoadError, UnsupportedCheckpoint
 from ..networks import FAMILIES
-from ..networks.base import ModelInfo
+from ..networks.info import ModelInfo
 from .borrowing import borrowed
 from .building import build
 from .checksums import UNVERIFIED, UNVERIFIED_SENTENCE

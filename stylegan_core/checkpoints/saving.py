@@ -13,7 +13,7 @@ from torch import nn
 
 from ..errors import InvalidInput
 from ..networks import FAMILIES
-from ..networks.base import ModelInfo
+from ..networks.info import ModelInfo
 from .checksums import UNVERIFIED
 from .containers import sha256_of
 from .safetensors_file import write_safetensors

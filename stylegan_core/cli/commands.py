@@ -14,20 +14,21 @@ from tqdm import tqdm
 from ..assets import asset_path
 from ..blending import blend as blend_models
 from ..checkpoints import HEADINGS, inspect, load, save
-from ..contact_sheet import blend_grid, contact_sheet
 from ..errors import AtelierError, InvalidInput
 from ..faces.batch import return_faces, take_faces
 from ..faces.head_mask import head_mask
-from ..images import SUFFIXES, check_writable, read_image, write_image
-from ..inversion import PRESETS, TUNE_PRESETS, InversionOptions, Inverter, Tuner
+from ..inversion import PRESETS, InversionOptions, Inverter
 from ..inversion.encode import encode
 from ..latents import Latents, class_label, sample_z
-from ..networks.base import Generator
+from ..networks.generators.base import Generator
 from ..networks.style_weights import format_weights
+from ..pictures.files import SUFFIXES, check_writable, read_image, write_image
+from ..pictures.rendering import render
+from ..pictures.sheets import blend_grid, contact_sheet
 from ..pipeline import ToonOptions
 from ..pipeline import toonify as toonify_photo
-from ..rendering import render
 from ..stylization import Styles, choose_weights, transfer_style
+from ..tuning import TUNE_PRESETS, Tuner
 
 MODEL_SUFFIXES = (".safetensors", ".pt", ".pth", ".pkl", ".model", ".xml", ".npy")
 SAFETENSORS = (".safetensors",)

@@ -11,10 +11,10 @@ from pathlib import Path
 from ..checkpoints.unwrap import PARTS
 from ..errors import AtelierError, InvalidInput
 from ..inversion.options import PRESETS
-from ..inversion.tune_options import TUNE_PRESETS
 from ..latents import SPACES
-from ..parsing import parse_indices
+from ..options import parse_indices
 from ..runtime import is_out_of_memory
+from ..tuning.options import TUNE_PRESETS
 from . import commands
 
 REFUSED = 1

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..contact_sheet import contact_sheet
 from ..errors import InvalidInput
-from ..latents import Latents, ModelSignature
-from ..mixing import rows_between
-from ..networks.base import Generator
-from ..rendering import render
+from ..latents import Latents, ModelSignature, rows_between
+from ..networks.generators.base import Generator
+from ..pictures.rendering import render
+from ..pictures.sheets import contact_sheet
 from ..runtime import OnStep
 from .value import Directions
 

@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InvalidInput
-from ..latents import ModelSignature
-from ..mixing import rows_between
-from ..networks.base import Generator, plain_generator
+from ..latents import ModelSignature, rows_between
+from ..networks.generators.base import Generator, plain_generator
 from .value import Directions
 
 Method = Literal["sefa", "pca"]

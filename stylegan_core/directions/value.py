@@ -16,7 +16,7 @@ from ..checkpoints.containers import with_file
 from ..checkpoints.tensors import FLOATS, ArrayStub, LazyTensor, check_unfolded
 from ..errors import InvalidInput, LatentMismatch, LoadError
 from ..latents import ModelSignature
-from ..networks.base import Generator
+from ..networks.generators.base import Generator
 
 FAMILY = "directions"
 PLUS_ROWS = (8, 10, 12, 14, 16, 18)

@@ -1,7 +1,7 @@
 """Find faces, cut them out in FFHQ's frame, put them back."""
 
 from .align import FaceTransform, align_face, align_faces, face_quad
-from .detect import DetectConfig, Face, detect_faces
+from .detection import DetectConfig, Face, detect_faces
 from .paste import face_mask, paste_face, paste_faces
 
 __all__ = [

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import InvalidInput
-from .detect import Face
+from .detection import Face
 from .resample import gaussian_blur, lanczos, mirror
 
 LEFT_EYE, RIGHT_EYE, MOUTH_CORNERS = slice(36, 42), slice(42, 48), (48, 54)

@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import FaceNotFound, InvalidInput
-from ..images import from_uint8, to_uint8
-from ..networks.mtcnn import MTCNN
+from ..networks.detector import MTCNN
+from ..pictures.files import from_uint8, to_uint8
 from .align import FaceTransform, align_face
-from .detect import Face, detect_faces
+from .detection import Face, detect_faces
 from .paste import face_mask, paste_faces
 
 WhenNone = Literal["error", "skip", "whole image"]

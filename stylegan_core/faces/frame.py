@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInput
-from ..networks.mtcnn import MTCNN
+from ..networks.detector import MTCNN
 from .align import face_quad
-from .detect import detect_faces
+from .detection import detect_faces
 
 FRAME_POINTS = torch.tensor([[0.385, 0.475], [0.615, 0.475], [0.5, 0.615], [0.405, 0.735], [0.595, 0.735]])
 """The five points of an average face in FFHQ's frame, as shares of the side."""

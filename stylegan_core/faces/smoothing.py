@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from ..errors import FaceNotFound, InvalidInput
-from ..networks.mtcnn import MTCNN
+from ..networks.detector import MTCNN
 from ..runtime import OnStep
 from .align import align_face
 from .batch import FacePlace, is_profile
-from .detect import Face, detect_faces
+from .detection import Face, detect_faces
 
 DEGREE, REACH = 2, 3
 """Of the fitted polynomial; frames on each side that count, in standard deviations of the weights."""

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..errors import InvalidInput, LatentMismatch
 from ..latents import Latents, ModelSignature, Space
-from ..networks.base import Generator, plain_generator
-from ..networks.encoders import RESTYLE_PASSES
+from ..networks.encoders.psp import RESTYLE_PASSES
+from ..networks.generators.base import Generator, plain_generator
 from ..runtime import OnStep, run_chunked
 
 

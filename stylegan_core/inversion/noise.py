@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..networks.base import Generator
+from ..networks.generators.base import Generator
 
 STRENGTH_IN_MAP = frozenset({"mobilestylegan"})
 """Families whose stored maps hold the layer's noise strength; elsewhere a map has unit variance."""

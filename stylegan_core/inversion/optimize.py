@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..errors import InvalidInput
 from ..latents import Latents, ModelSignature, Space, codes_to_ws
 from ..losses.regularizers import normalize_noise_
-from ..networks.base import Generator, plain_generator
+from ..networks.generators.base import Generator, plain_generator
 from ..runtime import OnStep, rows_at_once, run_chunked, trainable
 from .loss_files import loss_networks
 from .noise import map_scales, start_maps

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import InvalidInput
-from ..faces.detect import detect_faces
+from ..faces.detection import detect_faces
 
 RADIUS = 0.05
 """Standard deviation of the bell around each face point, as a share of the side: about an eye's half width."""

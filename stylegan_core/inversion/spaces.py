@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import InvalidInput
 from ..latents import SPACES, Latents, Space
-from ..networks.base import Generator
+from ..networks.generators.base import Generator
 
 SAMPLES, SAMPLES_PER_DIM = 1000, 8
 SLOPE = 0.2

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..errors import InvalidInput
 from ..faces.smoothing import smooth_over_time
 from ..latents import Latents, ModelSignature
-from ..networks.base import Generator, plain_generator
+from ..networks.generators.base import Generator, plain_generator
 from ..runtime import OnStep
 from .encode import PortraitEncoder
 from .loss_files import loss_networks

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..assets import load_asset
-from ..networks.features import FeatureTrunk, alexnet, enlarge_to, imagenet_normalize, vgg19
+from ..networks.judges.features import FeatureTrunk, alexnet, enlarge_to, imagenet_normalize, vgg19
 
 BAND = 0.2
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import InvalidInput
-from ..networks.identity import INPUT_SIZE, IdentityNet
-from ..networks.irse import HEAD_INPUT, IRSE50
+from ..networks.judges.dlib_face import INPUT_SIZE, IdentityNet
+from ..networks.judges.irse import HEAD_INPUT, IRSE50
 
 FFHQ_BOX = (176 / 1024, 276 / 1024, 866 / 1024, 955 / 1024)
 """x0, y0, x1, y1 as shares of the FFHQ frame: where the network's own face chip lies, on average."""

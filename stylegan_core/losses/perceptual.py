@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from ..assets import load_asset
 from ..errors import InvalidInput, LoadError
-from ..networks.features import FeatureTrunk, TrunkConfig, alexnet, enlarge_to, vgg16
+from ..networks.judges.features import FeatureTrunk, TrunkConfig, alexnet, enlarge_to, vgg16
 
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 EPSILON = 1e-10

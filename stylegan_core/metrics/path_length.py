@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ..errors import InvalidInput
 from ..latents import lerp, slerp
-from ..networks.base import Generator
+from ..networks.generators.base import Generator
 
 EPSILON = 1e-4
 PERCEPTUAL_SIZE = 256

@@ -1,18 +1,17 @@
 """One file an architecture. FAMILIES: kind -> (config, network), the one table that loading consults."""
 
-from .compact_encoder import CompactEncoder, CompactEncoderConfig
-from .discriminator import Discriminator
-from .discriminator1 import StyleGAN1Discriminator, StyleGAN1DiscriminatorConfig
-from .discriminator_config import DiscriminatorConfig
 from .dualstylegan import DualStyleGAN, DualStyleGANConfig
-from .encoders import Encoder, EncoderConfig
-from .irse import IRSE50, IRSE50Config
-from .mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
+from .encoders.compact import CompactEncoder, CompactEncoderConfig
+from .encoders.psp import Encoder, EncoderConfig
+from .generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
+from .generators.stylegan1 import StyleGAN1, StyleGAN1Config
+from .generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from .generators.stylegan3 import StyleGAN3, StyleGAN3Config
+from .judges.discriminator import Discriminator, DiscriminatorConfig
+from .judges.discriminator1 import StyleGAN1Discriminator, StyleGAN1DiscriminatorConfig
+from .judges.irse import IRSE50, IRSE50Config
 from .sampler import StyleSampler, StyleSamplerConfig
 from .style_bank import StyleBank, StyleBankConfig
-from .stylegan1 import StyleGAN1, StyleGAN1Config
-from .stylegan2 import StyleGAN2, StyleGAN2Config
-from .stylegan3 import StyleGAN3, StyleGAN3Config
 
 FAMILIES: dict[str, tuple[type, type]] = {
     StyleGAN1.kind: (StyleGAN1Config, StyleGAN1),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -14,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
+from ..latents import truncate
 
 W_AVG_SAMPLES = 10_000
 
@@ -56,18 +55,6 @@ class FullyConnected(nn.Module):
 def leaky_relu_gain(x: Tensor) -> Tensor:
     """Leaky ReLU (slope 0.2) times sqrt(2), which keeps the variance (Karras et al. 2020)."""
     return F.leaky_relu(x, 0.2) * math.sqrt(2)
-
-
-def sample_z(seeds: int | list[int] | range, z_dim: int) -> Tensor:
-    """[len(seeds), z_dim] float32; row by row equal to numpy's RandomState(seed).randn, as NVIDIA's scripts draw it.
-
-    Seeds wrap at 2**32 (ComfyUI's go to 2**64 - 1); a negative one raises InvalidInput.
-    """
-    seeds = [seeds] if isinstance(seeds, int) else list(seeds)
-    if any(s < 0 for s in seeds):
-        raise InvalidInput(f"Seed {min(seeds)} is negative; use a seed from 0 on.")
-    rows = [np.random.RandomState(s & 0xFFFFFFFF).randn(z_dim) for s in seeds]
-    return torch.from_numpy(np.stack(rows).astype(np.float32)) if rows else torch.empty(0, z_dim)
 
 
 class MappingNetwork(nn.Module):
@@ -143,23 +130,3 @@ class MappingNetwork(nn.Module):
         if c is None and self.config.c_dim:
             c = F.one_hot(torch.from_numpy(draw.randint(self.config.c_dim, size=count)), self.config.c_dim).float()
         return z, self.to_w(z, None if c is None else c.to(device).expand(count, -1))
-
-
-def fingerprint(tensors: Mapping[str, Tensor]) -> str:
-    """Sixteen hex digits that name a mapping network's weights (its state dict, "fc0.weight" ...).
-
-    Half precision, so that a model and its half-precision copy agree; w_avg stays out, being no part of the map.
-    """
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        if name != "w_avg":
-            digest.update(f"{name} {tuple(tensor.shape)} ".encode())
-            digest.update(tensor.detach().to("cpu", torch.float16).contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
-    """ws [B, num_ws, w_dim] -> same; w_avg + psi (w - w_avg) on rows < cutoff (1812.04948, section 2)."""
-    head = ws if cutoff is None else ws[:, :cutoff]
-    moved = w_avg.to(ws).lerp(head, psi)
-    return moved if cutoff is None else torch.cat([moved, ws[:, cutoff:]], dim=1)

@@ -7,21 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InvalidInput, LoadError
-from .base import ModelInfo
+from ..latents import Latents, sample_z
 from .batch_norm import BatchNorm
-from .mapping import sample_z
+from .info import ModelInfo
 from .shapes import Shapes, check_shapes, shape_of
 from .style_weights import STRUCTURE_PLACES
-
-if TYPE_CHECKING:
-    from ..latents import Latents
 
 
 @dataclass(frozen=True)
@@ -97,8 +94,6 @@ class StyleSampler(nn.Module):
 
     def forward(self, structure_noise: Tensor, color_noise: Tensor) -> Latents:
         """The same as Latents."""
-        from ..latents import Latents  # latents builds on networks
-
         return Latents(self.codes(structure_noise, color_noise), self.config.space)
 
     @torch.no_grad()

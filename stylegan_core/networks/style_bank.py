@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidInput, LoadError
-from .base import ModelInfo
+from ..latents import Latents, ModelSignature
+from .info import ModelInfo
 from .shapes import Shapes, shape_of
-
-if TYPE_CHECKING:
-    from ..latents import Latents
 
 Role = Literal["extrinsic", "intrinsic"]
 
@@ -104,8 +102,6 @@ class StyleBank(nn.Module):
 
     def latents(self) -> Latents:
         """All codes as Latents."""
-        from ..latents import Latents, ModelSignature  # latents builds on networks
-
         c = self.config
         made_for = ModelSignature(c.model_family, c.model_resolution, c.num_ws, c.dim, c.mapping_hash)
         return Latents(self.codes, c.space, made_for if c.mapping_hash else None)

@@ -4,7 +4,16 @@ from .destylize import Destylized, DestylizeOptions, Destylizer, destylize
 from .recommend import Recommendation, recommend_styles, recommendation_sheet, suggest_weights
 from .refine import Refined, Refinement, RefineOptions, Refiner, refine_style
 from .styles import Styles, average_face, style_sheet
-from .transfer import PRESETS, Preset, blend_styles, choose_weights, join_styles, preset_color, style_grid, transfer_style
+from .transfer import (
+    PRESETS,
+    Preset,
+    blend_styles,
+    choose_weights,
+    join_styles,
+    preset_color,
+    style_grid,
+    transfer_style,
+)
 
 __all__ = ["PRESETS", "DestylizeOptions", "Destylized", "Destylizer", "Preset", "Recommendation", "RefineOptions", "Refined",
            "Refinement", "Refiner", "Styles", "average_face", "blend_styles", "choose_weights", "destylize", "join_styles",

@@ -21,14 +21,13 @@ from ..faces.frame import check_aligned
 from ..inversion.encode import PortraitEncoder
 from ..inversion.noise import map_scales
 from ..inversion.options import InversionOptions
-from ..latents import Latents, ModelSignature, Space, codes_to_ws
+from ..latents import Latents, ModelSignature, Space, codes_to_ws, fingerprint
 from ..losses.identity import IdentityLoss
 from ..losses.perceptual import LPIPS
 from ..losses.regularizers import normalize_noise_
-from ..networks.base import Generator
-from ..networks.encoders import INPUT, prepare_portraits
-from ..networks.extrinsic import color_rows
-from ..networks.mapping import fingerprint
+from ..networks.dualstylegan import color_rows
+from ..networks.encoders.psp import INPUT, prepare_portraits
+from ..networks.generators.base import Generator
 from ..runtime import OnStep, private_copy, run_chunked
 from .noise import joint_noise_regularization
 

@@ -15,7 +15,6 @@ import kornia
 import torch
 from torch import Tensor
 
-from ..contact_sheet import contact_sheet
 from ..errors import InvalidInput
 from ..faces.frame import FaceMeasures, crop_points
 from ..faces.paste import SKIN_CENTER, SKIN_RADII, place_grid, reach
@@ -23,9 +22,10 @@ from ..inversion.objective import resize_area
 from ..latents import Latents
 from ..losses.contextual import ContextualLoss
 from ..losses.identity import SAME_PERSON, IdentityLoss
+from ..networks.detector import MTCNN
 from ..networks.dualstylegan import DualStyleGAN
-from ..networks.mtcnn import MTCNN
 from ..networks.style_weights import STRUCTURE_PLACES, format_weights
+from ..pictures.sheets import contact_sheet
 from ..runtime import OnStep
 from .styles import Styles, average_face
 from .transfer import transfer_style

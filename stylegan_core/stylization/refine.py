@@ -15,7 +15,7 @@ from ..losses.contextual import ContextualLoss
 from ..losses.perceptual import LPIPS
 from ..losses.regularizers import normalize_noise_
 from ..networks.dualstylegan import DualStyleGAN
-from ..networks.encoders import INPUT, prepare_portraits
+from ..networks.encoders.psp import INPUT, prepare_portraits
 from ..networks.style_weights import Weights, parse_weights
 from ..runtime import OnStep, private_copy
 from .noise import joint_noise_regularization

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contact_sheet import contact_sheet
 from ..errors import InvalidInput
 from ..latents import Latents, ModelSignature, interpolate
 from ..networks.dualstylegan import DualStyleGAN
 from ..networks.style_bank import Role, StyleBank, style_index
 from ..networks.style_weights import Weights
-from ..parsing import parse_indices
+from ..options import parse_indices
+from ..pictures.sheets import contact_sheet
 from ..runtime import OnStep
 from .transfer import blend_styles, transfer_style
 

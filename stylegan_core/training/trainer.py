@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..errors import InvalidInput
 from ..losses.adversarial import discriminator_loss, generator_loss, path_lengths, r1_penalty
-from ..networks.base import Generator
+from ..networks.generators.base import Generator
 from .ada import AdaController
 from .augmentation import apply_augmentations
 from .options import TrainOptions

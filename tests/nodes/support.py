@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 import stylegan_core as sg
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 from stylegan_core.networks.mapping import MappingConfig
-from stylegan_core.networks.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 
 
 def tiny(seed: int, channels: tuple[int, ...] = (16, 16, 16), mapping_seed: int = 0) -> MobileStyleGAN:

@@ -14,8 +14,8 @@ from test_bad_input import assert_sentence
 
 import stylegan_core as sg
 from stylegan_core.latents import mapping_hash
-from stylegan_core.networks.encoders import Encoder, EncoderConfig, HeadGroup
-from stylegan_core.networks.irse import IRSEConfig
+from stylegan_core.networks.encoders.psp import Encoder, EncoderConfig, HeadGroup
+from stylegan_core.networks.judges.irse import IRSEConfig
 
 GOLDENS = Path(__file__).resolve().parents[1] / "goldens"
 

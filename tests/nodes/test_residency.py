@@ -77,8 +77,8 @@ def test_a_blend_draws_the_same_as_without_comfyui(probe):
 
 def test_encoders_move_whole_and_make_room_for_what_they_see_and_draw(probe):
     answer = probe("""
-        encoders = sys.modules[root + ".stylegan_core.networks.encoders"]
-        irse = sys.modules[root + ".stylegan_core.networks.irse"]
+        encoders = sys.modules[root + ".stylegan_core.networks.encoders.psp"]
+        irse = sys.modules[root + ".stylegan_core.networks.judges.irse"]
         heads = (encoders.HeadGroup(0, 8, 16, 4),)
         config = encoders.EncoderConfig(heads, 16, irse.IRSEConfig((16,) * 4))
         plain = residency.Resident(encoders.Encoder(config))

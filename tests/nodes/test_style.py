@@ -14,8 +14,8 @@ from test_bad_input import assert_sentence, photograph
 
 import stylegan_core as sg
 from stylegan_core.networks.dualstylegan import DualStyleGAN
-from stylegan_core.networks.encoders import Encoder, EncoderConfig, HeadGroup
-from stylegan_core.networks.irse import IRSEConfig
+from stylegan_core.networks.encoders.psp import Encoder, EncoderConfig, HeadGroup
+from stylegan_core.networks.judges.irse import IRSEConfig
 from stylegan_core.networks.sampler import StyleSampler, StyleSamplerConfig
 from stylegan_core.networks.style_bank import StyleBank
 

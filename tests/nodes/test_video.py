@@ -68,7 +68,7 @@ def test_zero_steps_need_an_encoder(engine):
 def test_an_encoder_for_another_model_is_refused(engine):
     """The smallest encoder there is, told that it belongs to a model of another mapping."""
     from stylegan_core.latents import ModelSignature
-    from stylegan_core.networks.compact_encoder import CompactEncoder, CompactEncoderConfig
+    from stylegan_core.networks.encoders.compact import CompactEncoder, CompactEncoderConfig
 
     stranger = ModelSignature.of(tiny(3, mapping_seed=9))
     config = CompactEncoderConfig(stranger.num_ws, stranger.w_dim, 8, 8, 4, stranger.mapping_hash, stranger.resolution)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from stylegan_core.checkpoints import sha256_of
-from stylegan_core.networks.base import ModelInfo
+from stylegan_core.networks.info import ModelInfo
 
 ROOT = Path(__file__).parents[2]
 ASSETS, DOCS = ROOT / "stylegan_core" / "assets", ROOT / "docs"

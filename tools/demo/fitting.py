@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tqdm import trange
 
 from stylegan_core.losses.perceptual import LPIPS
-from stylegan_core.networks.mobilestylegan import MobileStyleGAN
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN
 
 from .recipe import student_ws
 

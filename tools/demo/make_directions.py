@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import stylegan_core as sg  # noqa: E402
 from stylegan_core.checkpoints import sha256_of  # noqa: E402
 from stylegan_core.directions.find import Method  # noqa: E402
-from stylegan_core.networks.base import Generator  # noqa: E402
+from stylegan_core.networks.generators.base import Generator  # noqa: E402
 
 ASSETS = Path(__file__).parents[2] / "stylegan_core" / "assets"
 RECIPE: tuple[tuple[str, Method, str, int, float, str], ...] = (

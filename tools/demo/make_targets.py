@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from stylegan_core.faces.detect import detect_faces  # noqa: E402
+from stylegan_core.faces.detection import detect_faces  # noqa: E402
 from tools.demo.fitting import load_pairs, to_model_range  # noqa: E402
 from tools.demo.sample_teacher import open_store  # noqa: E402
 from tools.demo.stylize import draw, move  # noqa: E402

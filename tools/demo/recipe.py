@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stylegan_core.networks.mapping import MappingNetwork, sample_z, truncate
+from stylegan_core.latents import sample_z, truncate
+from stylegan_core.networks.mapping import MappingNetwork
 
 STUDENT_ROWS = 17
 TEACHER_ROWS = 23

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from stylegan_core.checkpoints.openvino import read_openvino  # noqa: E402
-from stylegan_core.networks.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig  # noqa: E402
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig  # noqa: E402
 from tools.demo.recipe import HELD_OUT, student_ws, teacher_ws  # noqa: E402
 
 SIZE = 256

@@ -27,8 +27,8 @@ from tqdm import trange
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from stylegan_core.losses.perceptual import LPIPS  # noqa: E402
-from stylegan_core.networks.compact_encoder import CompactEncoder  # noqa: E402
 from stylegan_core.networks.dualstylegan import DualStyleGAN  # noqa: E402
+from stylegan_core.networks.encoders.compact import CompactEncoder  # noqa: E402
 from stylegan_core.networks.style_weights import STRUCTURE_PLACES  # noqa: E402
 from tools.demo.fitting import load_pairs, sheet, to_model_range  # noqa: E402
 from tools.demo.recipe import student_ws  # noqa: E402

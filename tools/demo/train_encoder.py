@@ -27,8 +27,8 @@ from stylegan_core.inversion.spaces import Coordinates, coordinates  # noqa: E40
 from stylegan_core.latents import mapping_hash  # noqa: E402
 from stylegan_core.losses.identity import IdentityLoss  # noqa: E402
 from stylegan_core.losses.perceptual import LPIPS  # noqa: E402
-from stylegan_core.networks.compact_encoder import SEEN, CompactEncoder, CompactEncoderConfig  # noqa: E402
-from stylegan_core.networks.mobilestylegan import MobileStyleGAN  # noqa: E402
+from stylegan_core.networks.encoders.compact import SEEN, CompactEncoder, CompactEncoderConfig  # noqa: E402
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN  # noqa: E402
 from tools.demo.fitting import load_pairs, sheet, to_model_range  # noqa: E402
 from tools.demo.recipe import HELD_OUT, student_ws  # noqa: E402
 from tools.demo.train_toon import load_student  # noqa: E402

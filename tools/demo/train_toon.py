@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from stylegan_core.networks.mobilestylegan import MobileStyleGAN  # noqa: E402
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN  # noqa: E402
 from tools.demo.fitting import Fit, fit, load_pairs, to_model_range  # noqa: E402
 from tools.demo.train_base import CONFIG  # noqa: E402
 

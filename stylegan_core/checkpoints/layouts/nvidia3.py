@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from ...errors import LoadError
-from ...networks.stylegan3 import StyleGAN3Config
+from ...networks.generators.stylegan3 import StyleGAN3Config
 from ..layout import Bundle, Canonical, Layout, check_resolution, keep, move_keys, same_everywhere
 from ..tensors import LazyTensor
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ...errors import LoadError
-from ...networks.mapping import fingerprint
+from ...latents import fingerprint
 from ..layout import Bundle, Canonical, Layout, Move, keep, move_keys
 from ..tensors import LazyTensor
 from . import rosinality2

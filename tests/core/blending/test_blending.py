@@ -11,10 +11,10 @@ import torch
 from stylegan_core import checkpoints
 from stylegan_core.blending import Blender, blend, blend_many, curve_weight, layer_weight
 from stylegan_core.errors import BlendMismatch, InvalidInput
-from stylegan_core.networks.base import ModelInfo
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
+from stylegan_core.networks.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from stylegan_core.networks.info import ModelInfo
 from stylegan_core.networks.mapping import MappingConfig
-from stylegan_core.networks.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
-from stylegan_core.networks.stylegan2 import StyleGAN2, StyleGAN2Config
 from stylegan_core.ops.modulated import squared_weight
 from tests.core.networks.models import shake, tiny_stylegan2
 

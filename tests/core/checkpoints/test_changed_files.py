@@ -14,9 +14,9 @@ import pytest
 import torch
 
 import stylegan_core as sg
-from stylegan_core.inversion.delta import Origin
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 from stylegan_core.networks.mapping import MappingConfig
-from stylegan_core.networks.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
+from stylegan_core.tuning.delta import Origin
 
 ROOT = Path(__file__).resolve().parents[3]
 CHILD = """

@@ -12,11 +12,10 @@ from stylegan_core import checkpoints
 from stylegan_core.blending import blend
 from stylegan_core.checkpoints.openvino import read_constants
 from stylegan_core.errors import AtelierError, LoadError, UnsupportedCheckpoint
-from stylegan_core.networks.discriminator import Discriminator
-from stylegan_core.networks.discriminator_config import DiscriminatorConfig
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
+from stylegan_core.networks.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from stylegan_core.networks.judges.discriminator import Discriminator, DiscriminatorConfig
 from stylegan_core.networks.mapping import MappingConfig
-from stylegan_core.networks.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
-from stylegan_core.networks.stylegan2 import StyleGAN2, StyleGAN2Config
 from tests.core.networks.plain_discriminator import score as plain_score
 
 from .makers import (

@@ -11,8 +11,8 @@ from safetensors import safe_open
 
 from stylegan_core import checkpoints
 from stylegan_core.errors import InvalidInput, LoadError, UnsupportedCheckpoint
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 from stylegan_core.networks.mapping import MappingConfig
-from stylegan_core.networks.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 
 from .conftest import TINY
 

@@ -12,9 +12,9 @@ from PIL import Image
 import stylegan_core as sg
 from stylegan_core.cli import commands, main
 from stylegan_core.faces.batch import central_square
-from stylegan_core.networks.compact_encoder import CompactEncoder, CompactEncoderConfig
+from stylegan_core.networks.encoders.compact import CompactEncoder, CompactEncoderConfig
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 from stylegan_core.networks.mapping import MappingConfig
-from stylegan_core.networks.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 
 GOLDENS = Path(__file__).parents[2] / "goldens"
 

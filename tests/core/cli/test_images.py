@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from stylegan_core.errors import InvalidInput
-from stylegan_core.images import read_image, write_image
+from stylegan_core.pictures.files import read_image, write_image
 
 RED = (255, 0, 0)
 

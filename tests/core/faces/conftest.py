@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from skimage import data
 
-from stylegan_core.networks.mtcnn import MTCNN
+from stylegan_core.networks.detector import MTCNN
 
 EYES_AND_MOUTH = torch.tensor([[204.0, 101.5], [246.0, 102.5], [225.0, 127.0], [202.0, 139.5], [245.0, 140.5]])
 """The astronaut's points, read off the picture (512 px)."""

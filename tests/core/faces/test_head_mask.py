@@ -10,7 +10,7 @@ from stylegan_core.errors import InvalidInput
 from stylegan_core.faces.batch import return_faces, take_faces
 from stylegan_core.faces.frame import FRAME_POINTS, check_aligned, crop_points
 from stylegan_core.faces.head_mask import head_mask
-from stylegan_core.images import read_image
+from stylegan_core.pictures.files import read_image
 
 HAIR, CHIN, NOSE = (40, 128), (225, 128), (160, 128)
 CORNER, COLLAR = (8, 8), (240, 30)

@@ -10,7 +10,7 @@ import torch
 import stylegan_core as sg
 from stylegan_core.errors import FaceNotFound, InvalidInput
 from stylegan_core.faces import smoothing
-from stylegan_core.faces.detect import Face
+from stylegan_core.faces.detection import Face
 from stylegan_core.faces.smoothing import fill_gaps, smooth_over_time, take_video_faces, track_face
 
 FRONTAL = torch.tensor([[-20.0, -20], [20, -20], [0, 0], [-18, 20], [18, 20]])

@@ -11,9 +11,9 @@ import stylegan_core as sg
 from stylegan_core.errors import InvalidInput, LatentMismatch, LoadError
 from stylegan_core.inversion.encode import check_pairing, encode
 from stylegan_core.latents import mapping_hash
-from stylegan_core.networks.encoders import Encoder, EncoderConfig, HeadGroup
-from stylegan_core.networks.irse import IRSEConfig
-from stylegan_core.networks.resnet import ResNet34Config
+from stylegan_core.networks.encoders.psp import Encoder, EncoderConfig, HeadGroup
+from stylegan_core.networks.encoders.resnet import ResNet34Config
+from stylegan_core.networks.judges.irse import IRSEConfig
 from tests.core.networks.models import tiny_stylegan2
 
 TRUNKS = {"ir-se": IRSEConfig((16,) * 4, channels_in=6), "resnet": ResNet34Config((8,) * 4)}

@@ -10,8 +10,8 @@ import torch
 import stylegan_core as sg
 from stylegan_core.inversion.loss_files import loss_networks
 from stylegan_core.losses.identity import ArcFaceLoss
-from stylegan_core.networks.features import vgg16
-from stylegan_core.networks.irse import IRSE50, IRSE50Config, IRSEConfig
+from stylegan_core.networks.judges.features import vgg16
+from stylegan_core.networks.judges.irse import IRSE50, IRSE50Config, IRSEConfig
 from tests.core.inversion.tiny import FAST, samples, tiny
 
 WANTED = replace(FAST, lpips_network="vgg", identity=0.1, identity_network="ir_se50", steps=2)

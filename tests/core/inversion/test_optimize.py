@@ -13,7 +13,7 @@ from stylegan_core.errors import InvalidInput, LatentMismatch
 from stylegan_core.inversion.noise import map_scales, stored_maps
 from stylegan_core.inversion.objective import Objective, resize_area
 from stylegan_core.inversion.spaces import coordinates
-from stylegan_core.networks.mobilestylegan import MobileStyleGAN
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN
 from tests.core.inversion.tiny import FAST, PixelDistance, run, samples, tiny
 
 SPACES = ["w", "w+", "z", "z+"]

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylegan_core.networks.stylegan2 import StyleGAN2
+from stylegan_core.networks.generators.stylegan2 import StyleGAN2
 
 SAMPLES = 10_000
 

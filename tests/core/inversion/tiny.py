@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 import stylegan_core as sg
 from stylegan_core.losses.perceptual import spatial_mean
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 from stylegan_core.networks.mapping import MappingConfig
-from stylegan_core.networks.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 
 
 class PixelDistance(nn.Module):

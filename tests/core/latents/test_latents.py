@@ -23,8 +23,8 @@ from stylegan_core.latents import (
     sample_z,
     slerp,
 )
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 from stylegan_core.networks.mapping import MappingConfig
-from stylegan_core.networks.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 
 
 def tiny(seed: int = 0, classes: int = 0, channels: tuple[int, ...] = (16, 16, 8)) -> MobileStyleGAN:
@@ -210,7 +210,7 @@ def test_rows_by_name_and_by_px(model: MobileStyleGAN) -> None:
 
 def test_a_row_shared_with_an_image_head_counts_at_its_convolution(model: MobileStyleGAN) -> None:
     # StyleGAN2's image head at 4 px shares its row with the first convolution at 8 px.
-    from stylegan_core.networks.base import StyledLayer
+    from stylegan_core.networks.generators.base import StyledLayer
 
     class Rows:
         layers = (StyledLayer("b4.conv1", 4, 0, "conv"), StyledLayer("b4.torgb", 4, 1, "rgb"),

@@ -12,7 +12,7 @@ from torch.nn import functional
 from stylegan_core.errors import InvalidInput, LoadError
 from stylegan_core.faces import align_face
 from stylegan_core.losses.identity import SAME_PERSON, ArcFaceLoss, IdentityLoss, identity_distance
-from stylegan_core.networks.identity import ResidualBlock, _dequantized
+from stylegan_core.networks.judges.dlib_face import ResidualBlock, _dequantized
 from tests.rule import fill_all
 
 POINTS = [[204.0, 101.5], [246.0, 102.5], [225.0, 127.0], [202.0, 139.5], [245.0, 140.5]]

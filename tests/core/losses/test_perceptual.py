@@ -11,7 +11,7 @@ from torch.nn import functional
 from stylegan_core.assets import load_asset
 from stylegan_core.errors import InvalidInput, LoadError
 from stylegan_core.losses.perceptual import LPIPS, SCALE, SHIFT
-from stylegan_core.networks.features import FeatureTrunk, alexnet, enlarge_to, imagenet_normalize, vgg16, vgg19
+from stylegan_core.networks.judges.features import FeatureTrunk, alexnet, enlarge_to, imagenet_normalize, vgg16, vgg19
 from tests.rule import fill_all
 
 

@@ -7,7 +7,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 import torch
 
-from stylegan_core.networks.stylegan3 import StyleGAN3, StyleGAN3Config
+from stylegan_core.networks.generators.stylegan3 import StyleGAN3, StyleGAN3Config
 from tests.conftest import GOLDENS, Golden
 from tests.full_size import rule_tensors
 

@@ -6,8 +6,8 @@ import dataclasses
 
 import torch
 
+from stylegan_core.networks.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from stylegan_core.networks.mapping import MappingConfig
-from stylegan_core.networks.stylegan2 import StyleGAN2, StyleGAN2Config
 
 
 def tiny_stylegan2(seed: int = 0, channels=(8, 6, 4, 3), w_dim: int = 12, mapping: dict | None = None, **fields) -> StyleGAN2:

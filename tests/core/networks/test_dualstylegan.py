@@ -11,14 +11,12 @@ from safetensors.torch import save_file
 
 import stylegan_core as sg
 from stylegan_core.errors import InvalidInput, LatentMismatch, LoadError
-from stylegan_core.latents import Latents
-from stylegan_core.mixing import mix
-from stylegan_core.networks.dualstylegan import BASES, DualStyleGAN
-from stylegan_core.networks.extrinsic import ModRes, color_rows, structure_layers
+from stylegan_core.latents import Latents, mix
+from stylegan_core.networks.dualstylegan import BASES, DualStyleGAN, ModRes, color_rows, structure_layers
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
+from stylegan_core.networks.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from stylegan_core.networks.mapping import MappingConfig
-from stylegan_core.networks.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 from stylegan_core.networks.style_weights import format_weights, parse_weights
-from stylegan_core.networks.stylegan2 import StyleGAN2, StyleGAN2Config
 from tests.rule import fill_all, network, normal
 
 DEFAULT = "[7*0.75, 11*1]"

@@ -12,13 +12,13 @@ from stylegan_core.assets import example_portrait
 from stylegan_core.errors import InvalidInput, LatentMismatch
 from stylegan_core.faces.batch import take_faces
 from stylegan_core.faces.frame import check_aligned
-from stylegan_core.images import read_image
 from stylegan_core.latents import Latents, ModelSignature
 from stylegan_core.losses.identity import ArcFaceLoss, IdentityLoss
-from stylegan_core.networks.encoders import Encoder, EncoderConfig, HeadGroup
-from stylegan_core.networks.irse import IRSEConfig
+from stylegan_core.networks.encoders.psp import Encoder, EncoderConfig, HeadGroup
+from stylegan_core.networks.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from stylegan_core.networks.judges.irse import IRSEConfig
 from stylegan_core.networks.mapping import MappingConfig
-from stylegan_core.networks.stylegan2 import StyleGAN2, StyleGAN2Config
+from stylegan_core.pictures.files import read_image
 from stylegan_core.stylization import DestylizeOptions, Destylizer, destylize
 from tests.core.inversion.test_goldens import lpips_by_rule
 from tests.rule import fill_all, network, normal

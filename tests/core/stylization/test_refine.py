@@ -11,7 +11,7 @@ from stylegan_core.errors import InvalidInput
 from stylegan_core.latents import Latents
 from stylegan_core.losses.contextual import ContextualLoss
 from stylegan_core.networks.dualstylegan import DualStyleGAN
-from stylegan_core.networks.features import FeatureTrunk, imagenet_normalize, vgg19
+from stylegan_core.networks.judges.features import FeatureTrunk, imagenet_normalize, vgg19
 from stylegan_core.stylization import Refinement, RefineOptions, Refiner, refine_style
 from tests.core.inversion.test_goldens import lpips_by_rule
 from tests.core.networks.test_dualstylegan import mobile, stylegan2

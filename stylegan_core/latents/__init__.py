@@ -1,0 +1,11 @@
+"""Latents as plain data: codes, the spaces they lie in, the model they fit, their rows by resolution."""
+
+from .codes import SPACES, Space, class_label, codes_to_ws, sample_z, truncate
+from .mixing import RANGES, interpolate, lerp, mix, mix_latents, rows_between, slerp
+from .signature import LatentModel, ModelSignature, fingerprint, mapping_hash
+from .value import Latents
+
+__all__ = [
+    "RANGES", "SPACES", "LatentModel", "Latents", "ModelSignature", "Space", "class_label", "codes_to_ws", "fingerprint",
+    "interpolate", "lerp", "mapping_hash", "mix", "mix_latents", "rows_between", "sample_z", "slerp", "truncate",
+]

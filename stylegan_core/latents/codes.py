@@ -1,0 +1,62 @@
+"""Codes as plain tensors: drawn, mapped, truncated, labelled."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import InvalidInput
+from .signature import LatentModel
+
+Space = Literal["z", "z+", "w", "w+"]
+SPACES: tuple[str, ...] = get_args(Space)
+
+
+def sample_z(seeds: int | list[int] | range, z_dim: int) -> Tensor:
+    """[len(seeds), z_dim] float32; row by row equal to numpy's RandomState(seed).randn, as NVIDIA's scripts draw it.
+
+    Seeds wrap at 2**32 (ComfyUI's go to 2**64 - 1); a negative one raises InvalidInput.
+    """
+    seeds = [seeds] if isinstance(seeds, int) else list(seeds)
+    if any(s < 0 for s in seeds):
+        raise InvalidInput(f"Seed {min(seeds)} is negative; use a seed from 0 on.")
+    rows = [np.random.RandomState(s & 0xFFFFFFFF).randn(z_dim) for s in seeds]
+    return torch.from_numpy(np.stack(rows).astype(np.float32)) if rows else torch.empty(0, z_dim)
+
+
+def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
+    """ws [B, num_ws, w_dim] -> same; w_avg + psi (w - w_avg) on rows < cutoff (1812.04948, section 2)."""
+    head = ws if cutoff is None else ws[:, :cutoff]
+    moved = w_avg.to(ws).lerp(head, psi)
+    return moved if cutoff is None else torch.cat([moved, ws[:, cutoff:]], dim=1)
+
+
+def codes_to_ws(generator: LatentModel, codes: Tensor, space: Space, c: Tensor | None = None) -> Tensor:
+    """Codes [B, dim] or [B, rows, dim] -> ws [B, num_ws, w_dim]; differentiable. c: one-hot [1|B, c_dim]."""
+    if space.startswith("z"):
+        if c is not None:
+            c = c.to(codes.device).expand(len(codes), -1)
+            c = c[:, None].expand(-1, codes.shape[1], -1) if codes.ndim == 3 else c
+        codes = generator.mapping.to_w(codes, c)
+    return codes if codes.ndim == 3 else codes[:, None].repeat(1, generator.num_ws, 1)
+
+
+def class_label(generator: LatentModel, index: int | None, batch: int = 1) -> Tensor | None:
+    """One-hot labels [batch, c_dim] for a model with classes; None for one without.
+
+    index None or -1 stands for "no class". Raises InvalidInput when the model needs one or lacks the one asked for.
+    """
+    classes = generator.c_dim
+    number = -1 if index is None else index
+    if not classes:
+        if number in (-1, 0):
+            return None
+        raise InvalidInput(f"Class {index} was asked of a model without classes; leave the class at -1.")
+    if not 0 <= number < classes:
+        found = "no class was given" if number == -1 else f"class {index} was given"
+        raise InvalidInput(f"This model has {classes} classes and {found}; pick one from 0 to {classes - 1}.")
+    return F.one_hot(torch.full((batch,), number), classes).float()

@@ -1,0 +1,182 @@
+"""Latents that know their space, their model and their noise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..errors import InvalidInput, LatentMismatch, LoadError
+from .codes import SPACES, Space, codes_to_ws, truncate
+from .signature import LatentModel, ModelSignature
+
+FILE_FORMAT = "stylegan-atelier-latents"
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Latents:
+    """A batch of codes; frozen, so two nodes may hold the same one."""
+
+    tensor: Tensor
+    space: Space
+    model: ModelSignature | None
+    noise: tuple[Tensor, ...] | None
+
+    def __init__(self, tensor: Tensor, space: Space, model: ModelSignature | LatentModel | None = None,
+                 noise: Sequence[Tensor] | None = None) -> None:
+        """tensor: z, w [B, dim]; z+, w+ [B, rows, dim]; finite.
+
+        model: a signature, a generator whose signature is taken, or None (fits any model of the right shape).
+        noise: one [1|B, 1, h, w] map a noise layer, in layer order; None for the model's own. Raises InvalidInput.
+        """
+        signature = model if model is None or isinstance(model, ModelSignature) else ModelSignature.of(model)
+        maps = tuple(noise) if noise else None
+        fields = (("tensor", tensor), ("space", space), ("model", signature), ("noise", maps))
+        for name, value in fields:
+            object.__setattr__(self, name, value)
+        self._check_shapes()
+
+    def _check_shapes(self) -> None:
+        if self.space not in SPACES:
+            raise InvalidInput(f'Latent space "{self.space}" is unknown; use one of {", ".join(SPACES)}.')
+        axes = 3 if self.space.endswith("+") else 2
+        if self.tensor.ndim != axes:
+            expected = "[batch, rows, dim]" if axes == 3 else "[batch, dim]"
+            raise InvalidInput(f"Latents in {self.space} came with shape {tuple(self.tensor.shape)}; give {expected}.")
+        if not torch.isfinite(self.tensor).all():
+            raise InvalidInput(f"These {self.space} latents hold NaN or infinity; make or load them again.")
+        for map_ in self.noise or ():
+            if map_.ndim != 4 or map_.shape[0] not in (1, len(self)) or map_.shape[1] != 1:
+                raise InvalidInput(
+                    f"A noise map came with shape {tuple(map_.shape)}; give [1 or {len(self)}, 1, height, width]."
+                )
+
+    def __len__(self) -> int:
+        return self.tensor.shape[0]
+
+    def check(self, generator: LatentModel) -> None:
+        """Raise LatentMismatch, naming both, unless `generator` can take these latents."""
+        theirs = ModelSignature.of(generator)
+        if self.model is not None and not self.model.fits(theirs, self.space):
+            raise LatentMismatch(
+                f"These {self.space} latents belong to {self.model} but the model is {theirs}; use the model they were "
+                f"made with, or one that shares its mapping network (a blend of it, or a child tuned with it frozen)."
+            )
+        dim = generator.z_dim if self.space.startswith("z") else generator.w_dim
+        wanted = (generator.num_ws, dim) if self.space.endswith("+") else (dim,)
+        if tuple(self.tensor.shape[1:]) != wanted:
+            raise LatentMismatch(
+                f"These {self.space} latents have {list(self.tensor.shape[1:])} numbers each but {theirs} takes "
+                f"{list(wanted)}; use latents made for this model."
+            )
+        if self.noise is not None:
+            self._check_noise(generator, theirs)
+
+    def _check_noise(self, generator: LatentModel, theirs: ModelSignature) -> None:
+        ours, wanted = [tuple(n.shape[2:]) for n in self.noise or ()], list(generator.synthesis.noise_shapes())
+        if ours != wanted:
+            raise LatentMismatch(
+                f"These latents carry {len(ours)} noise maps up to {max(map(max, ours), default=0)} px but {theirs} "
+                f"has {len(wanted)} up to {max(map(max, wanted), default=0)} px; drop them or use their own model."
+            )
+
+    def ws(self, generator: LatentModel, truncation_psi: float = 1.0, truncation_cutoff: int | None = None,
+           c: Tensor | None = None) -> Tensor:
+        """-> [B, num_ws, w_dim] on the generator's device: z and z+ go through the mapping, z and w repeat over rows.
+
+        c: one-hot labels [1|B, c_dim] for z and z+ of a model with classes. Raises LatentMismatch, InvalidInput.
+        """
+        self.check(generator)
+        ws = codes_to_ws(generator, self.tensor.to(next(generator.parameters()).device), self.space, c)
+        return ws if truncation_psi == 1 else truncate(ws, generator.w_avg, truncation_psi, truncation_cutoff)
+
+    def truncate(self, generator: LatentModel, psi: float, cutoff: int | None = None, c: Tensor | None = None) -> Latents:
+        """w_avg + psi (w - w_avg) on rows below cutoff (None: all) -> the same batch in w+."""
+        return Latents(self.ws(generator, psi, cutoff, c), "w+", ModelSignature.of(generator), self.noise)
+
+    def noise_for(self, generator: LatentModel) -> list[Tensor] | None:
+        """The noise maps as `synthesis` takes them, on the generator's device; None for the model's own."""
+        device = next(generator.parameters()).device
+        return None if self.noise is None else [n.to(device) for n in self.noise]
+
+    def without_noise(self) -> Latents:
+        return replace(self, noise=None)
+
+    def to(self, device: torch.device | str) -> Latents:
+        noise = None if self.noise is None else tuple(n.to(device) for n in self.noise)
+        return replace(self, tensor=self.tensor.to(device), noise=noise)
+
+    def pick(self, indices: int | Iterable[int]) -> Latents:
+        """The entries at `indices` (from 0; repeats allowed; negative counts from the end), in that order."""
+        chosen = [indices] if isinstance(indices, int) else list(indices)
+        for i in chosen:
+            if not -len(self) <= i < len(self):
+                raise InvalidInput(f"Entry {i} was asked of a batch of {len(self)} latents; use 0 to {len(self) - 1}.")
+        chosen = [i % len(self) for i in chosen]
+        noise = None if self.noise is None else tuple(n if len(n) == 1 else n[chosen] for n in self.noise)
+        return replace(self, tensor=self.tensor[chosen], noise=noise)
+
+    @staticmethod
+    def combine(parts: Sequence[Latents]) -> Latents:
+        """One batch after the other; noise maps survive when every part carries them.
+
+        Raises InvalidInput, LatentMismatch.
+        """
+        if not parts:
+            raise InvalidInput("There are no latents to combine; give at least one.")
+        first = parts[0]
+        for part in parts[1:]:
+            if part.space != first.space or part.tensor.shape[1:] != first.tensor.shape[1:]:
+                raise InvalidInput(
+                    f"Latents in {first.space} {list(first.tensor.shape[1:])} and {part.space} "
+                    f"{list(part.tensor.shape[1:])} can't share a batch; bring both to w+ (truncate with psi 1)."
+                )
+            if first.model and part.model and not first.model.fits(part.model, first.space):
+                raise LatentMismatch(
+                    f"Latents of {first.model} and of {part.model} can't share a batch; combine latents of one model."
+                )
+        device = first.tensor.device
+        return Latents(torch.cat([p.tensor.to(device) for p in parts]), first.space,
+                       next((p.model for p in parts if p.model), None), _joined_noise(parts))
+
+    def save(self, path: str | Path) -> None:
+        """Write a safetensors file: `latents`, `noise.0` ..., and the space and model signature as JSON metadata."""
+        tensors = {"latents": self.tensor} | {f"noise.{i}": n for i, n in enumerate(self.noise or ())}
+        meta = {"space": self.space, "model": asdict(self.model) if self.model else None}
+        save_file({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, str(path),
+                  {"format": FILE_FORMAT, "latents": json.dumps(meta)})
+
+    @staticmethod
+    def load(path: str | Path) -> Latents:
+        """Read what `save` wrote. Raises LoadError."""
+        path = Path(path)
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                metadata = file.metadata() or {}
+                # copies: the file may shrink or change under loaded latents
+                tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
+            meta = json.loads(metadata["latents"]) if metadata.get("format") == FILE_FORMAT else None
+        except (OSError, SafetensorError, ValueError, KeyError) as error:
+            raise LoadError(f"{path.name} can't be read ({error}); give a file made by Save StyleGAN Latents.") from error
+        if meta is None or "latents" not in tensors:
+            raise LoadError(f"{path.name} is a safetensors file without latents; give a file made by Save StyleGAN Latents.")
+        try:
+            signature = ModelSignature(**meta["model"]) if meta["model"] else None
+            noise = tuple(tensors[f"noise.{i}"].float() for i in range(len(tensors) - 1))
+            return Latents(tensors["latents"].float(), meta["space"], signature, noise or None)
+        except (KeyError, TypeError, InvalidInput) as error:
+            raise LoadError(f"{path.name} contradicts itself ({error}); save the latents again.") from error
+
+
+def _joined_noise(parts: Sequence[Latents]) -> tuple[Tensor, ...] | None:
+    stacks = [p.noise for p in parts if p.noise is not None]
+    if len(stacks) != len(parts) or len({tuple(n.shape[2:] for n in s) for s in stacks}) != 1:
+        return None
+    spread = [[n.expand(len(p), -1, -1, -1) for n in s] for p, s in zip(parts, stacks, strict=True)]
+    return tuple(torch.cat([n.to(maps[0].device) for n in maps]) for maps in zip(*spread, strict=True))

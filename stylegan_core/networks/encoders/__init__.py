@@ -1,0 +1,1 @@
+"""Encoders: portraits to codes."""

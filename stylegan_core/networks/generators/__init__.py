@@ -1,0 +1,1 @@
+"""Generators: z and ws to pictures. One file an architecture."""

@@ -1,0 +1,1 @@
+"""Networks that look at pictures: discriminators, feature trunks of perceptual losses, identity."""

@@ -1,0 +1,241 @@
+"""Pivotal tuning (Roich et al. 2021, 2106.05744): freeze the latents, move the synthesis weights a little, until the
+model draws the very photographs. The mapping stays, so the latents fit the tuned model, its parent and its blends.
+
+What is trained is the delta itself: low-rank factors beside each weight matrix (Hu et al. 2021, 2106.09685), in units of
+that weight's size. All images are tuned for together and share the one delta.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from ..errors import InvalidInput
+from ..inversion.objective import EMBEDDED, Objective, to_rgb
+from ..inversion.optimize import check_targets
+from ..inversion.spaces import coordinates
+from ..latents import Latents, class_label
+from ..networks.generators.base import Generator
+from ..runtime import OnStep, rows_at_once, run_chunked, trainable
+from .change import Change
+from .delta import Delta, Origin, Part, apply_delta, cut, numbers, principal
+from .options import TUNE_PRESETS, TuneOptions
+
+ENERGIES = (0.8, 0.9, 0.95, 0.98, 0.99, 0.997)
+"""Shares of each weight's change that are tried in turn; the first that loses no likeness is stored."""
+SLACK = 1e-4
+"""LPIPS that nobody sees, for images that are met nearly exactly."""
+LOCAL_PSI = 0.5
+"""Truncation of the faces that locality looks at."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """The best weights met, as a delta, and what they draw."""
+
+    delta: Delta
+    latents: Latents
+    """The pivots, as they came, their noise maps included."""
+    images: Tensor
+    """[B, C, H, W] of the parent with the delta, rendered from `latents`."""
+    losses: dict[str, Tensor]
+    """Per image [B]: each loss of the best step, unweighted, and "total", their weighted sum but for "locality", which says
+    nothing of these images."""
+    history: dict[str, Tensor]
+    """The same by step, [steps_done, B]."""
+    steps_done: int
+
+
+class Tuner:
+    """One tuning as an object: `run` it, and take `result` at any time, also after `on_step` raised to cancel."""
+
+    def __init__(self, model: Generator, latents: Latents, images: Tensor, options: TuneOptions | str = "standard",
+                 distances: Mapping[str, nn.Module] | None = None, c: Tensor | None = None) -> None:
+        """latents: B pivots in any space. images: [B, 3, H, H] in [-1, 1], what they should show.
+
+        options: TuneOptions or the name of a preset. distances: networks for "lpips" and "identity" in place of the
+        embedded ones. c: one-hot labels [1|B, c_dim] for a model with classes. Raises InvalidInput, LatentMismatch.
+        """
+        _check_inputs(model, latents, images)
+        self.options, self.latents = _resolve(options), latents
+        with torch.inference_mode(False), torch.enable_grad():
+            with trainable(model, weights=False) as private:
+                self.model = private.eval() if next(private.parameters()).dtype == torch.float64 else private.eval().float()
+            like = next(self.model.parameters())
+            with torch.no_grad():
+                self.ws = latents.ws(self.model, c=c).to(like, copy=True)
+            self.noise = [m.to(like, copy=True).expand(len(images), -1, -1, -1) for m in latents.noise_for(self.model) or ()]
+            self._draw = torch.Generator().manual_seed(self.options.seed)
+            self.change = Change(self.model, self.options.rank, self.options.share, self._draw)
+            size = min(self.options.loss_size, model.img_resolution)
+            self.objective = self._objective(images.clone().to(like), size, distances or {})
+            self.names = (*self.objective.names(False, False)[:-1], *(["locality"] if self.options.locality else []), "total")
+            label = class_label(self.model, 0)
+            self._spread = coordinates(self.model, "w", False, label).spread if self.options.locality else 0.0
+            self._optimizer = torch.optim.Adam(self.change.leaves, lr=0.0)
+            self.preview = torch.zeros(len(images), model.img_channels, *(model.img_resolution,) * 2)
+            self._best, self._best_row = self.change.snapshot(), torch.full((len(images), len(self.names)), float("nan"))
+        self._history: list[Tensor] = []
+        self._chunk = self._fitting = rows_at_once(self.options.chunk, like.device, model.img_resolution)
+
+    def _objective(self, targets: Tensor, size: int, given: Mapping[str, nn.Module]) -> Objective:
+        options, networks = self.options.losses(), {}
+        for name, make in EMBEDDED.items():
+            if getattr(options, name):
+                # A network loaded under inference_mode holds tensors autograd refuses, hence the copy.
+                with trainable(given.get(name) or make(), weights=False) as private:
+                    networks[name] = private.to(targets).eval()
+        return Objective(targets, size, options, networks)
+
+    @property
+    def steps_done(self) -> int:
+        return len(self._history)
+
+    @property
+    def close(self) -> bool:
+        """Whether every image is as like as the options ask."""
+        if not self._history or not self.options.stop or "lpips" not in self.names:
+            return False
+        return bool((self._history[-1][:, self.names.index("lpips")] <= self.options.stop).all())
+
+    def run(self, on_step: OnStep | None = None) -> Tuned:
+        """All steps, or until `close`. Whatever on_step(i, n, images) raises flies through."""
+        for i in range(self.steps_done + 1, self.options.steps + 1):
+            if self.close:
+                break
+            self.step(i / self.options.steps)
+            if on_step is not None:
+                on_step(i, self.options.steps, self.preview)
+        return self.result()
+
+    def step(self, t: float) -> dict[str, Tensor]:
+        """One step at progress t (0..1) of the schedule -> losses and "total" by name, [B]."""
+        with torch.inference_mode(False), torch.enable_grad():
+            self._optimizer.zero_grad(set_to_none=True)
+            self._fitting = 1
+            values = run_chunked(lambda ids: self._evaluate(ids.tolist()), torch.arange(len(self.ws)), self._chunk)
+            self._chunk = self._fitting
+            if self.options.locality:
+                values = self._with_locality(values)
+            if not torch.isfinite(values).all():
+                raise InvalidInput(f"Tuning's loss is no longer a number at step {self.steps_done + 1}; lower the learning "
+                                   f"rate, or check the model for damaged weights.")
+            if not float(values[:, -1].mean()) >= float(self._best_row[:, -1].mean()):  # also while the best is NaN
+                self._best, self._best_row = self.change.snapshot(), values
+            for group in self._optimizer.param_groups:
+                group["lr"] = self.objective.options.learning_rate(t)
+            self._optimizer.step()
+        self._history.append(values)
+        return dict(zip(self.names, values.unbind(1), strict=True))
+
+    def _evaluate(self, ids: list[int]) -> Tensor:
+        """Losses and total, [len(ids), losses + 1]; adds the gradient of their mean over all images, or raises before."""
+        pictures = self._draws(self.change.weights(), ids)
+        losses = self.objective(pictures, ids, [], self.ws[ids], self.steps_done)
+        total = self.objective.total(losses)
+        self._add_gradient(total.sum() / len(self.ws))
+        self.preview[ids] = pictures.detach().float().cpu()
+        self._fitting = max(self._fitting, len(ids))  # what fitted into memory is tried first the next time
+        return torch.stack([*losses.values(), total], dim=1).detach().cpu()
+
+    def _draws(self, weights: Mapping[str, Tensor], ids: list[int]) -> Tensor:
+        noise = [m[ids] for m in self.noise] or None
+        return functional_call(self.model.synthesis, dict(weights), (self.ws[ids],), {"noise": noise})
+
+    def _add_gradient(self, loss: Tensor) -> None:
+        gradients = torch.autograd.grad(loss, self.change.leaves, allow_unused=True)  # StyleGAN1's smaller image heads
+        for leaf, gradient in zip(self.change.leaves, gradients, strict=True):
+            if gradient is not None:
+                leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
+
+    def _with_locality(self, values: Tensor) -> Tensor:
+        """Section 3.3: a face at `reach` from one pivot, towards a random one, should look as it did; noise is off."""
+        pivot = self.ws[self.steps_done % len(self.ws)][None]
+        z = torch.randn(1, self.model.z_dim, generator=self._draw).to(pivot)
+        with torch.no_grad():
+            away = self.model.mapping(z, class_label(self.model, 0), LOCAL_PSI) - pivot
+            near = pivot + self.options.reach * self._spread * away / away.norm(dim=2, keepdim=True).clamp_min(1e-8)
+            before = self.model.synthesis(near, noise_mode="none")
+        options = replace(self.objective.options, l2=1.0, identity=0.0, jitter=False)
+        objective = Objective(to_rgb(before), self.objective.size, options, self.objective.distances)
+        after = functional_call(self.model.synthesis, self.change.weights(), (near,), {"noise_mode": "none"})
+        loss = objective.total(objective(after, [0], [], near))
+        self._add_gradient(self.options.locality * loss.sum())
+        loss = loss.detach().cpu().expand(len(values), 1)
+        return torch.cat([values[:, :-1], loss, values[:, -1:]], dim=1)
+
+    def result(self) -> Tuned:
+        """The best of the steps so far; before the first step, a delta that changes nothing."""
+        with torch.inference_mode(False), torch.no_grad():
+            losses = dict(zip(self.names, self._best_row.unbind(1), strict=True))
+            history = torch.stack(self._history) if self._history else torch.empty(0, *self._best_row.shape)
+            parts = self._stored()
+            notes = {"steps": self.steps_done, "images": len(self.ws),
+                     **{name: round(float(value.mean()), 5) for name, value in losses.items() if self._history}}
+            delta = Delta(parts, Origin.of(self.model, parts), notes)
+            weights = dict(apply_delta(self.model, delta).synthesis.named_parameters())
+            pictures = run_chunked(lambda ids: self._draws(weights, ids.tolist()).float(),
+                                   torch.arange(len(self.ws)), self._chunk, "cpu")
+        return Tuned(delta, self.latents, pictures, losses, dict(zip(self.names, history.unbind(2), strict=True)),
+                     self.steps_done)
+
+    def _stored(self) -> dict[str, Part]:
+        """The best change in 16 bits: the fewest ranks that keep the likeness, else all that was trained."""
+        moved = {name: part for name, part in self._best.items() if all(bool(t.any()) for t in part)}
+        trained = self.change.parts(moved)
+        most = self._distance(trained) * (1 + self.options.tolerance) + SLACK
+        directions = {name: principal(part) for name, part in trained.items()}
+        for energy in ENERGIES:
+            pairs = ((name, cut(directions[name], energy), whole) for name, whole in trained.items())
+            parts = _half({name: min(short, whole, key=lambda part: numbers([part])) for name, short, whole in pairs})
+            if numbers(parts.values()) <= self.change.limit and self._distance(parts) <= most:
+                return parts
+        return _half(trained)
+
+    def _distance(self, parts: Mapping[str, Part]) -> float:
+        """Mean LPIPS with `parts` added; the mean total where LPIPS has no weight."""
+        weights = self.change.weights(parts)
+
+        def measure(ids: Tensor) -> Tensor:
+            losses = self.objective(self._draws(weights, ids.tolist()), ids.tolist(), [], self.ws[ids])
+            return losses["lpips"] if "lpips" in losses else self.objective.total(losses)
+
+        return float(run_chunked(measure, torch.arange(len(self.ws)), self._chunk).mean())
+
+
+def _half(parts: Mapping[str, Part]) -> dict[str, Part]:
+    return {name: tuple(t.half().cpu() for t in part) for name, part in parts.items()}
+
+
+def _check_inputs(model: Generator, latents: Latents, images: Tensor) -> None:
+    if not isinstance(model, Generator):
+        kind = getattr(model, "kind", type(model).__name__)
+        raise InvalidInput(f"Tuning got a {kind} but takes a generator; give the StyleGAN that the images were inverted into.")
+    check_targets(images)
+    if not torch.isfinite(images).all():
+        raise InvalidInput("Tuning got images with NaN; leave those out.")
+    if len(latents) != len(images):
+        raise InvalidInput(f"Tuning got {len(latents)} latents for {len(images)} images; give one an image, as the inversion "
+                           f"of these very images returns them.")
+
+
+def _resolve(options: TuneOptions | str) -> TuneOptions:
+    if isinstance(options, TuneOptions):
+        return options
+    if options not in TUNE_PRESETS:
+        raise InvalidInput(f'Tuning preset "{options}" is unknown; use one of {", ".join(TUNE_PRESETS)}.')
+    return TUNE_PRESETS[options]
+
+
+def tune(model: Generator, latents: Latents, images: Tensor, options: TuneOptions | str = "standard",
+         on_step: OnStep | None = None, distances: Mapping[str, nn.Module] | None = None, c: Tensor | None = None) -> Tuned:
+    """B pivots and what they should show, [B, 3, H, H] in [-1, 1] -> a delta for `model`; see Tuner, which also keeps what
+    a cancelled run had found.
+
+    on_step(i, n, images so far) runs after every step. Raises InvalidInput, LatentMismatch.
+    """
+    return Tuner(model, latents, images, options, distances, c).run(on_step)
