@@ -10,7 +10,7 @@ from . import files
 from .image import CHUNK
 from .images import blocked, preview_text, to_core, to_image
 from .loading import load_with
-from .progress import progress
+from .progress import progress, tell
 from .residency import Resident, on_device
 from .schema import advanced, schema
 from .types import Encoder, Latent, StyleGAN
@@ -54,8 +54,7 @@ class InvertWithEncoder(io.ComfyNode):
             search_aliases=["gan inversion", "photo to latent", "psp", "e4e", "restyle"],
             inputs=[
                 Encoder.Input("encoder", tooltip="From Load GAN Encoder."),
-                io.Image.Input("image", tooltip="Aligned faces of any size, as Align Faces gives them; of an oblong "
-                                                "picture the central square is taken."),
+                io.Image.Input("image", tooltip="Aligned, square faces of any size, as Align Faces gives them."),
                 StyleGAN.Input("model", optional=True,
                                tooltip="The generator the encoder was trained for, or a child of it (fine-tuned, "
                                        "blended, tuned): checks that they fit and renders the reconstruction."),
@@ -73,8 +72,9 @@ class InvertWithEncoder(io.ComfyNode):
                 stage: int = -1) -> io.NodeOutput:
         networks = [encoder, model] if model else [encoder]
         on_device(*networks, batch=min(CHUNK, len(image)))
-        core, steps = model.core if model else None, progress()
-        latents = sg.encode(encoder.core, to_core(image), core, passes, None if stage < 0 else stage, CHUNK, steps)
+        core, images, steps = model.core if model else None, to_core(image), progress()
+        latents = sg.encode(encoder.core, images, core, passes, None if stage < 0 else stage, CHUNK, steps)
+        tell(sg.alignment_notes(images))
         if model is None:
             return io.NodeOutput(latents, blocked(UNLINKED))
         pictures = to_image(sg.render(model.core, latents, chunk=CHUNK))

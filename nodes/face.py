@@ -7,6 +7,7 @@ from comfy_api.latest import io
 
 from .. import stylegan_core as sg
 from .images import preview_images, to_core, to_image, to_mask, with_alpha_of
+from .progress import tell
 from .residency import Resident
 from .schema import advanced, schema
 from .types import Faces, StyleGAN
@@ -35,18 +36,23 @@ class AlignFaces(io.ComfyNode):
                 advanced(io.Int.Input("smallest", default=0, min=0, max=2048,
                                       tooltip="Side of the smallest face to look for, in pixels; 0: a 22nd of the "
                                               "picture. Small ones take longer.")),
+                advanced(io.String.Input("which", default="", optional=True,
+                                         tooltip='Faces by number, such as "0, 2", as the preview shows them: 0 is the '
+                                                 "largest. The others stay as they are. Empty: as faces_taken says.")),
             ],
             outputs=[io.Image.Output("crops", tooltip="The faces, one picture each."),
                      Faces.Output("faces", tooltip="Where each crop came from, for Paste Faces Back."),
-                     io.Image.Output("found", tooltip="The photographs with the faces outlined.")])
+                     io.Image.Output("found", tooltip="The photographs with all faces outlined and numbered; those not "
+                                                     "taken in gray.")])
 
     @classmethod
     def execute(cls, image: torch.Tensor, faces_taken: str, size: int, when_none: str, size_of: Resident | None = None,
-                smallest: int = 0) -> io.NodeOutput:
+                smallest: int = 0, which: str = "") -> io.NodeOutput:
         images = to_core(image)
         size = size_of.core.img_resolution if size_of else size
-        crops, faces = sg.take_faces(images, size, faces_taken == "all", when_none, smallest or None)
-        found = to_image(sg.outline_faces(images, faces))
+        seen = sg.find_faces(images, smallest or None)
+        crops, faces = sg.take_faces(images, size, which.strip() or faces_taken, when_none, found=seen)
+        found = to_image(sg.outline_faces(images, faces, seen))
         return io.NodeOutput(to_image(crops), faces, found, ui=preview_images(found, cls))
 
 
@@ -55,10 +61,11 @@ class PasteFacesBack(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return schema(
             "Paste Faces Back", "face",
-            description="Puts changed faces back where Align Faces found them, with a soft edge.",
+            description="Puts changed faces back where Align Faces found them, also into an enlarged or shrunk copy of the "
+                        "photograph: the head alone, with a soft edge.",
             search_aliases=["face paste", "composite face", "uncrop"],
             inputs=[
-                io.Image.Input("image", tooltip="The photographs that Align Faces searched."),
+                io.Image.Input("image", tooltip="The photographs that Align Faces searched, of that size or another."),
                 io.Image.Input("crops", tooltip="The changed faces, as many and in the order of Align Faces; any "
                                                 "resolution."),
                 Faces.Input("faces", tooltip="From Align Faces."),
@@ -69,16 +76,25 @@ class PasteFacesBack(io.ComfyNode):
                                        "matches fully."),
                 io.Mask.Input("crop_mask", optional=True,
                               tooltip="What of the crops is pasted, white: from Head Mask, so that hats and backgrounds of the "
-                                      "photograph survive. An oval otherwise."),
+                                      "photograph survive. Otherwise as outline says."),
+                io.Image.Input("reconstruction", optional=True,
+                               tooltip="What an inversion or encoder made of the crops: where photograph and reconstruction "
+                                       "disagree, hands and hats are kept."),
+                advanced(io.Combo.Input("outline", options=["head", "oval", "square"], default="head", optional=True,
+                                        tooltip="What of a crop is pasted. head: face and hair, old and new outline covered, "
+                                                "hands, hats and collars kept. oval: a fixed shape. square: all of it.")),
             ],
             outputs=[io.Image.Output("pasted", tooltip="The photographs with the faces in them."),
                      io.Mask.Output("mask", tooltip="Where something was pasted: 1 inside, soft at the edge.")])
 
     @classmethod
     def execute(cls, image: torch.Tensor, crops: torch.Tensor, faces: list, feather: float, color_match: float,
-                crop_mask: torch.Tensor | None = None) -> io.NodeOutput:
+                crop_mask: torch.Tensor | None = None, reconstruction: torch.Tensor | None = None,
+                outline: str = "head") -> io.NodeOutput:
         masks = None if crop_mask is None else crop_mask[:, None]
-        pasted, mask = sg.return_faces(to_core(image), to_core(crops), faces, feather, color_match, masks)
+        seen = None if reconstruction is None else to_core(reconstruction)
+        pasted, mask = sg.return_faces(to_core(image), to_core(crops), faces, feather, color_match, masks, outline, seen)
+        tell(sg.pasting_notes(mask, faces))
         return io.NodeOutput(with_alpha_of(to_image(pasted), image), to_mask(mask))
 
 

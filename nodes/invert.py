@@ -64,7 +64,7 @@ class InvertByOptimization(io.ComfyNode):
         steps = progress()
         with rescued(lambda: keep(inverter)):
             found = inverter.run(steps)
-        tell(found.notes)
+        tell((*sg.alignment_notes(to_core(image)), *found.notes))
         pictures = to_image(found.images)
         return io.NodeOutput(found.latents, pictures, found.history, ui=steps.result(pictures, cls))
 

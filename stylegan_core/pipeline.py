@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import torch
 from torch import Tensor
 
-from .blending import Mode, Side, blend
+from .blending import Mode, Side, blend, layer_weight
 from .errors import InvalidInput
-from .faces.batch import FacePlace, WhenNone, return_faces, take_faces
+from .faces.batch import FacePlace, Outline, WhenNone, Which, check_which, pasting_notes, return_faces, take_faces
+from .faces.paste import FEATHER, check_amounts
 from .inversion.encode import PortraitEncoder, encode
-from .inversion.optimize import invert
+from .inversion.optimize import invert, resolve_options
 from .inversion.options import InversionOptions
 from .inversion.state import InversionResult
-from .latents import Latents, Space
+from .latents import SPACES, Latents, Space
 from .networks.generators.base import Generator
 from .pictures.rendering import render
 from .runtime import OnStep
@@ -24,7 +26,7 @@ from .runtime import OnStep
 
 @dataclass(frozen=True)
 class ToonOptions:
-    """What a person may choose."""
+    """What a person may choose. Raises InvalidInput, when made, for what is out of range."""
 
     swap: float = 32
     """Pixels at which the models change over."""
@@ -36,9 +38,28 @@ class ToonOptions:
     inversion: InversionOptions | str | None = "standard"
     """Optimization, options or a preset's name; None takes the encoder's codes as they are."""
     every_face: bool = False
+    """Every face of the photograph, in place of `which`."""
     when_none: WhenNone = "error"
-    feather: float = 0.12
+    feather: float = FEATHER
     color_match: float = 0.0
+    which: Which = "largest"
+    """Faces taken: largest, all, or numbers such as "0, 2", largest first; the others stay as they are."""
+    outline: Outline = "head"
+    """What of a toon is pasted: head, oval or square."""
+
+    def __post_init__(self) -> None:
+        layer_weight(self.swap, self.mode, self.width, self.coarse)
+        check_which(self.which)
+        check_amounts(self.feather, self.color_match)
+        resolve_options(self.inversion or "standard")
+        for name, value, known in (("space", self.space, SPACES), ("when_none", self.when_none, get_args(WhenNone)),
+                                   ("outline", self.outline, get_args(Outline))):
+            if value not in known:
+                raise InvalidInput(f'Toonify got {name} "{value}"; use {", ".join(known)}.')
+
+    @property
+    def faces(self) -> Which:
+        return "all" if self.every_face else self.which
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +97,12 @@ def toonify(photo: Tensor, base: Generator, toon: Generator, options: ToonOption
     if photo.ndim != 4 or photo.shape[:2] != (1, 3):
         raise InvalidInput(f"Toonify got a photograph of shape {tuple(photo.shape)} but needs [1, 3, height, width].")
     blended = blend(base, toon, options.swap, options.mode, options.width, options.coarse)
-    crops, places = take_faces(photo, base.img_resolution, options.every_face, options.when_none)
+    crops, places = take_faces(photo, base.img_resolution, options.faces, options.when_none)
     found = _inverted(base, crops, options, on_step, encoder, folders)
     toons = render(blended, found.latents).clamp(-1, 1)
-    pasted, mask = paste(photo, toons, places, options)
-    return Toonified(crops, tuple(places), found.latents, found.images, found.losses, toons, pasted, mask, found.notes)
+    pasted, mask = paste(photo, toons, places, options, found.images)
+    notes = (*found.notes, *pasting_notes(mask, places))
+    return Toonified(crops, tuple(places), found.latents, found.images, found.losses, toons, pasted, mask, notes)
 
 
 def _inverted(base: Generator, crops: Tensor, options: ToonOptions, on_step: OnStep | None,
@@ -94,6 +116,7 @@ def _inverted(base: Generator, crops: Tensor, options: ToonOptions, on_step: OnS
 
 
 @torch.no_grad()
-def paste(photo: Tensor, toons: Tensor, places: Sequence[FacePlace], options: ToonOptions) -> tuple[Tensor, Tensor]:
-    """Toons [N, 3, s, s] into their photograph -> image [1, 3, H, W], mask [1, 1, H, W]."""
-    return return_faces(photo, toons, places, options.feather, options.color_match)
+def paste(photo: Tensor, toons: Tensor, places: Sequence[FacePlace], options: ToonOptions,
+          seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Toons [N, 3, s, s] into their photograph -> image [1, 3, H, W], mask [1, 1, H, W]; seen: the faces' inversions."""
+    return return_faces(photo, toons, places, options.feather, options.color_match, outline=options.outline, seen=seen)

@@ -16,7 +16,6 @@ from ..blending import blend as blend_models
 from ..checkpoints import HEADINGS, inspect, load, save
 from ..errors import AtelierError, InvalidInput
 from ..faces.batch import return_faces, take_faces
-from ..faces.head_mask import head_mask
 from ..inversion import PRESETS, InversionOptions, Inverter
 from ..inversion.encode import encode
 from ..latents import Latents, class_label, sample_z
@@ -149,17 +148,19 @@ def _interrupted(job: Inverter | Tuner, name: str) -> bool:
 
 
 def toonify(a: argparse.Namespace) -> int:
-    parts = ("crop", "inversion", "toon", "pasted", "grid")
+    parts = ("crop", "inversion", "toon", "pasted", *(("grid",) if a.grid else ()))
     files = {part: a.out / f"{a.photo.stem}_{part}.png" for part in parts}
     _check_all(list(files.values()), a.overwrite)
     choice = ToonOptions(swap=a.swap, mode=a.mode, coarse="other" if a.coarse == "toon" else "base", space=a.space,
-                         inversion=None if a.steps == 0 else _options(a), every_face=a.every_face, color_match=a.color_match)
+                         inversion=None if a.steps == 0 else _options(a), every_face=a.every_face, color_match=a.color_match,
+                         feather=a.feather, which=a.which, outline=a.outline)
     photo = read_image(a.photo)
     base, toon = load_generator(a.base, a.device), load_generator(a.toon, a.device)
     encoder = load_kind(a.encoder, "encoder", a.device) if a.encoder else None
     made = toonify_photo(photo.to(a.device), base, toon, choice, Bar("invert"), encoder)
-    grid = blend_grid(base, toon, made.latents, on_step=Bar("grid"))
-    stages = (made.crops, made.inversions, made.toons, made.pasted, grid)
+    stages = [made.crops, made.inversions, made.toons, made.pasted]
+    if a.grid:
+        stages.append(blend_grid(base, toon, made.latents, on_step=Bar("grid")))
     for part, images in zip(parts, stages, strict=True):
         one = images if len(images) == 1 else contact_sheet(images, min(COLUMNS, len(images)))
         write_image(one, files[part], a.overwrite)
@@ -181,7 +182,7 @@ def transfer(a: argparse.Namespace) -> int:
         latents = Inverter(dual.base, crops.to(a.device), a.space, _options(a)).run(Bar("invert")).latents
     seen = render(dual.base, latents)
     styled = transfer_style(dual, latents, style.codes, weights, a.color).clamp(-1, 1)
-    pasted, _ = return_faces(photo, styled[:1], places, masks=head_mask(crops, seen))
+    pasted, _ = return_faces(photo, styled[:1], places, seen=seen)
     for part, images in zip(parts, (crops, seen, styled, pasted), strict=True):
         write_image(images if len(images) == 1 else contact_sheet(images, min(COLUMNS, len(images))), files[part], a.overwrite)
     _say(f"wrote {', '.join(parts)} to {a.out} ({', '.join(style.names)} at {format_weights(weights)})")

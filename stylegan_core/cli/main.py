@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..checkpoints.unwrap import PARTS
 from ..errors import AtelierError, InvalidInput
+from ..faces.paste import FEATHER
 from ..inversion.options import PRESETS
 from ..latents import SPACES
 from ..options import parse_indices
@@ -132,7 +133,11 @@ def _toonify(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--coarse", choices=("toon", "base"), default="toon", help="who gives the shapes")
     sub.add_argument("--encoder", help="where the inversion starts: a file, or \"encoder\" for the built-in; with --steps 0 "
                                        "its codes are taken as they are")
-    sub.add_argument("--every-face", action="store_true", help="all faces instead of the largest")
+    sub.add_argument("--which", default="largest", help='faces: largest, all, or numbers such as "0, 2" (default largest)')
+    sub.add_argument("--every-face", action="store_true", help="the same as --which all")
+    sub.add_argument("--outline", choices=("head", "oval", "square"), default="head", help="what of a toon is pasted")
+    sub.add_argument("--feather", type=_number, default=FEATHER, help=f"width of its soft edge (default {FEATHER})")
+    sub.add_argument("--grid", action="store_true", help="also one picture of every swap point")
     sub.add_argument("--color-match", type=_number, default=0.0, help="0 keeps the toon's colours, 1 takes the photo's")
     _inversion(sub)
     _out_folder(sub)

@@ -17,11 +17,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import InvalidInput
+from .checks import check_finite
 from .detection import Face
 from .resample import gaussian_blur, lanczos, mirror
 
 LEFT_EYE, RIGHT_EYE, MOUTH_CORNERS = slice(36, 42), slice(42, 48), (48, 54)
 """Rows of the 68 points (iBUG order)."""
+SAME_ASPECT = 0.01
+"""Difference of aspects that rounding a resized photograph's sides to whole pixels, or to eights, explains."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +38,25 @@ class FaceTransform:
     sampled: Tensor
     """[4, 2] float64: the corners really sampled, pixel i spanning i to i + 1; differs from quad + 0.5 where the photo
     was shrunk, because the shrunk size is rounded. Pasting back uses these."""
+    photo: tuple[int, int] | None = None
+    """Height and width of the photo in pixels; None where unknown."""
+
+    def for_photo(self, image: Tensor, strict: bool = True) -> FaceTransform:
+        """The same place in an enlarged or shrunk copy [C, H, W] of the photograph.
+
+        Where its aspect is another it is no copy of that photograph: InvalidInput if strict, else the place as it is.
+        """
+        height, width = image.shape[-2:]
+        if self.photo is None or self.photo == (height, width):
+            return self
+        scale = torch.tensor([width / self.photo[1], height / self.photo[0]], dtype=torch.float64)
+        if abs(float(scale[0] / scale[1]) - 1) <= SAME_ASPECT:
+            return FaceTransform((self.quad + 0.5) * scale - 0.5, self.size, self.sampled * scale, (height, width))
+        if not strict:
+            return self
+        raise InvalidInput(f"The face was found in a photograph of {self.photo[1]} x {self.photo[0]} px but is to be pasted "
+                           f"into one of {width} x {height} px, which is no enlarged or shrunk copy of it; give the "
+                           f"photograph in which it was found, resized as a whole at most.")
 
     @property
     def side(self) -> float:
@@ -90,13 +112,24 @@ def align_face(
     if size < 1 or supersample < 1:
         raise InvalidInput(f"Alignment got size {size} and supersample {supersample}; both must be at least 1.")
     quad = face_quad(landmarks)
+    crop, sampled = _cut(image.float(), quad, size, supersample)
+    return crop, FaceTransform(quad, size, sampled, (image.shape[1], image.shape[2]))
+
+
+def cut_again(image: Tensor, transform: FaceTransform, size: int) -> Tensor:
+    """[C, H, W] -> the transform's crop [C, size, size] of the photograph, or of a resized copy of it."""
+    return _cut(image.float(), transform.for_photo(image).quad, size, 2)[0]
+
+
+def _cut(image: Tensor, quad: Tensor, size: int, supersample: int) -> tuple[Tensor, Tensor]:
+    """The square `quad` as a crop [C, size, size], and the corners really sampled."""
+    check_finite(image, "The photograph to align")
     bits = torch.round if supersample == 1 else None
-    piece, corners, sampled = _prepare(image.float(), quad, size * supersample, bits)
+    piece, corners, sampled = _prepare(image, quad, size * supersample, bits)
     crop = _warp(piece, corners + 0.5, size * supersample)
-    transform = FaceTransform(quad, size, sampled)
     if supersample == 1:
-        return _in_8_bits(crop, _truncate), transform
-    return lanczos(crop, (size, size), (0, 0, size, size)).clamp(-1, 1), transform
+        return _in_8_bits(crop, _truncate), sampled
+    return lanczos(crop, (size, size), (0, 0, size, size)).clamp(-1, 1), sampled
 
 
 def align_faces(

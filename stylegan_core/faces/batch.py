@@ -8,21 +8,28 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
 
 from ..errors import FaceNotFound, InvalidInput
 from ..networks.detector import MTCNN
+from ..options import parse_indices
 from ..pictures.files import from_uint8, to_uint8
-from .align import FaceTransform, align_face
-from .detection import Face, detect_faces
-from .paste import face_mask, paste_faces
+from .align import FaceTransform, align_face, cut_again, face_quad
+from .checks import check_finite
+from .color import match_color
+from .detection import Face, find_faces
+from .paste import FEATHER, check_amounts, face_mask, paste_faces
+from .surroundings import WORK_SIZE, replace_head
 
 WhenNone = Literal["error", "skip", "whole image"]
+Which = str | Sequence[int]
+"""Faces of a photograph: "largest", "all", or their numbers, largest first from 0: "0, 2" or (0, 2)."""
+Outline = Literal["head", "oval", "square"]
 PROFILE = 0.3
 """A face whose eyes lie closer than this, in distances from eyes to mouth, is seen from the side (from the front: 0.9 on)."""
-OUTLINE = (255, 200, 0)
+TAKEN, LEFT = (255, 200, 0), (150, 150, 150)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,25 +38,44 @@ class FacePlace:
 
     image: int
     transform: FaceTransform
+    number: int | None = None
+    """Of the face among those of its photograph, largest first from 0; None for a central square."""
 
 
-def take_faces(images: Tensor | Sequence[Tensor], size: int, every: bool = False, when_none: WhenNone = "error",
-               min_size: float | None = None, detector: MTCNN | None = None) -> tuple[Tensor, list[FacePlace]]:
-    """Photographs [C, H, W] in [-1, 1] -> crops [N, C, size, size] and their places: by photograph, largest first.
+def check_which(which: Which) -> list[int] | None:
+    """The numbers asked for; None for "all". Raises InvalidInput."""
+    if isinstance(which, str) and which.strip().lower() in ("largest", "all"):
+        return None if which.strip().lower() == "all" else [0]
+    numbers = parse_indices(which) if isinstance(which, str) else list(which)
+    if not numbers or min(numbers) < 0:
+        raise InvalidInput(f'Faces were chosen by "{which}"; use largest, all, or numbers from 0 (the largest) such as "0, 2".')
+    return list(dict.fromkeys(numbers))
 
-    every: all faces of a photograph instead of its largest. when_none: what becomes of one without a usable face:
-    FaceNotFound, left out, or its central square. Raises FaceNotFound also when nothing at all is left.
+
+def take_faces(images: Tensor | Sequence[Tensor], size: int, which: Which = "largest", when_none: WhenNone = "error",
+               min_size: float | None = None, detector: MTCNN | None = None,
+               found: Sequence[Sequence[Face]] | None = None) -> tuple[Tensor, list[FacePlace]]:
+    """Photographs [C, H, W] in [-1, 1] -> crops [N, C, size, size] and their places: by photograph, in the order chosen.
+
+    A photograph that lies on a side or stands on its head is noticed (see find_faces); its faces are cut out upright.
+    which: see Which; numbers count the faces that can be used. when_none: what becomes of a photograph without a wanted
+    face: FaceNotFound, left out, or its central square. found: of find_faces, where that was done already. Raises
+    FaceNotFound also when nothing at all is left, InvalidInput.
     """
+    wanted = check_which(which)
+    check_finite(images, "Photograph") if isinstance(images, Tensor) else [check_finite(x, "A photograph") for x in images]
+    found = find_faces(images, min_size, detector) if found is None else found
     crops, places = [], []
-    for index, (image, found) in enumerate(zip(images, detect_faces(images, min_size, detector=detector), strict=True)):
-        usable = [face for face in found if not is_profile(face)]
-        for face in usable if every else usable[:1]:
-            crop, transform = align_face(image, face.points, size, supersample=4)
+    for index, (image, faces) in enumerate(zip(images, found, strict=True)):
+        usable = [face for face in faces if not is_profile(face)]
+        chosen = [n for n in (range(len(usable)) if wanted is None else wanted) if n < len(usable)]
+        if when_none == "error" and (not usable or len(chosen) < len(wanted or ())):
+            raise FaceNotFound(_nothing(image, index, faces, len(usable), which))
+        for number in chosen:
+            crop, transform = align_face(image, usable[number].points, size, supersample=4)
             crops.append(crop)
-            places.append(FacePlace(index, transform))
-        if not usable and when_none == "error":
-            raise FaceNotFound(_nothing(image, index, found))
-        if not usable and when_none == "whole image":
+            places.append(FacePlace(index, transform, number))
+        if not chosen and when_none == "whole image":
             crop, transform = central_square(image, size)
             crops.append(crop)
             places.append(FacePlace(index, transform))
@@ -59,14 +85,17 @@ def take_faces(images: Tensor | Sequence[Tensor], size: int, every: bool = False
     return torch.stack(crops), places
 
 
-def _nothing(image: Tensor, index: int, found: list[Face]) -> str:
+def _nothing(image: Tensor, index: int, found: Sequence[Face], usable: int, which: Which) -> str:
     height, width = image.shape[1:]
+    if usable:
+        return (f"Photograph {index + 1} shows {usable} {'face' if usable == 1 else 'faces'} that can be used, numbered from 0 "
+                f"(the largest) to {usable - 1}, but {which} was asked for; choose among these, or ask for smaller faces.")
     if found:
         return (f"The face in photograph {index + 1} is seen from the side; use one in which both eyes are visible, "
                 f"or take the whole image.")
-    return (f"No face was found in photograph {index + 1} ({width} x {height} px); use one with a face that is well "
-            f"lit and "
-            f"larger than a 22nd of the picture, ask for smaller faces, or take the whole image.")
+    return (f"No face was found in photograph {index + 1} ({width} x {height} px), upright or turned; use one with a face that "
+            f"is well lit and larger than a 22nd of the picture, ask for smaller faces (smallest), or take the whole image "
+            f"(when_none; of a drawing, cut a square around the head first).")
 
 
 def is_profile(face: Face) -> bool:
@@ -84,46 +113,104 @@ def central_square(image: Tensor, size: int) -> tuple[Tensor, FaceTransform]:
     crop = functional.interpolate(square, size=(size, size), mode="bilinear", antialias=True, align_corners=False)[0]
     corners = torch.tensor([[0, 0], [0, side], [side, side], [side, 0]], dtype=torch.float64)
     corners = corners + torch.tensor([left, top], dtype=torch.float64)
-    return crop, FaceTransform(corners - 0.5, size, corners)
+    return crop, FaceTransform(corners - 0.5, size, corners, (height, width))
 
 
-def return_faces(images: Tensor, crops: Tensor, places: Sequence[FacePlace], feather: float = 0.1,
-                 color_match: float = 0.0, masks: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def return_faces(images: Tensor, crops: Tensor, places: Sequence[FacePlace], feather: float = FEATHER,
+                 color_match: float = 0.0, masks: Tensor | None = None, outline: Outline = "head",
+                 seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Photographs [B, C, H, W], crops [N, C, s, s] -> photographs with the crops in them, masks [B, 1, H, W] (0 to 1).
 
-    masks: [1|N, 1, s', s'], 0 to 1, what of each crop is pasted (see head_mask); the crop's own edge stays soft. None
-    pastes an oval. Raises InvalidInput.
+    The photographs may have been enlarged or shrunk since the faces were taken from them. outline: what of each crop is
+    pasted: the head (old and new outline covered, hands, hats and collars kept; see replace_head), an oval, or all of it.
+    seen: what a face model made of the photographs' crops, [N, C, s', s'], for the head's outline. masks: [1|N, 1, s', s'],
+    0 to 1, in place of an outline (see head_mask); the crop's own edge stays soft. Raises InvalidInput.
     """
-    if len(crops) != len(places):
-        raise InvalidInput(f"{len(crops)} crops came for {len(places)} faces; give one crop a face, in the order of "
-                           f"Align Faces.")
-    if places and max(place.image for place in places) >= len(images):
-        raise InvalidInput(f"The faces come from {max(p.image for p in places) + 1} photographs but {len(images)} "
-                           f"were given; "
-                           f"give the photographs in which they were found.")
-    edged = None if masks is None else _edged(masks, len(crops), feather)
+    _check_return(images, crops, places, feather, color_match, masks, outline, seen)
     done = []
     for index, image in enumerate(images):
         mine = [i for i, place in enumerate(places) if place.image == index]
-        done.append(paste_faces(image, crops[mine], [places[i].transform for i in mine], feather, color_match,
-                                masks=None if edged is None else edged[mine]))
+        transforms = [places[i].transform.for_photo(image) for i in mine]
+        own, used = [], []
+        for i, transform in zip(mine, transforms, strict=True):
+            given = None if masks is None else masks[i % len(masks)]
+            face = None if seen is None else seen[i]
+            crop, mask = _fitted(crops[i].to(image), image, transform, given, outline, face, feather, color_match)
+            own.append(crop)
+            used.append(mask)
+        done.append(paste_faces(image, own, transforms, feather, masks=used))
     return torch.stack([image for image, _ in done]), torch.stack([mask for _, mask in done])
 
 
-def _edged(masks: Tensor, count: int, feather: float) -> Tensor:
-    """One mask a crop, faded out towards the crop's edge."""
-    if masks.ndim != 4 or masks.shape[1] != 1 or masks.shape[2] != masks.shape[3] or len(masks) not in (1, count):
-        raise InvalidInput(f"Pasting {count} crops got masks of shape {tuple(masks.shape)} but needs a square one each, in the "
-                           f"crops' frame; Head Mask makes them.")
-    return masks.expand(count, -1, -1, -1) * face_mask(masks.shape[-1], feather, "square").to(masks)
+def _fitted(crop: Tensor, image: Tensor, transform: FaceTransform, mask: Tensor | None, outline: Outline, seen: Tensor | None,
+            feather: float, color_match: float) -> tuple[Tensor, Tensor]:
+    """The crop in the photograph's colors, and its mask [1, h, w]."""
+    frame = face_mask(WORK_SIZE if mask is None else mask.shape[-1], feather, "square").to(image)
+    if mask is None and outline != "head":
+        mask = face_mask(crop.shape[-1], feather, "square" if outline == "square" else "face").to(image)
+        frame = torch.ones_like(mask)
+    if color_match > 0:
+        crop = match_color(crop, frame if mask is None else mask.to(image), image, transform, color_match)
+    if mask is None:
+        crop, mask = replace_head(crop, cut_again(image, transform, WORK_SIZE), None if seen is None else seen.to(image))
+    return crop, mask.to(image) * frame
 
 
-def outline_faces(images: Tensor, places: Sequence[FacePlace]) -> Tensor:
-    """Photographs [B, 3, H, W] in [-1, 1] with each crop's square drawn and numbered; on the CPU."""
+def _check_return(images: Tensor, crops: Tensor, places: Sequence[FacePlace], feather: float, color_match: float,
+                  masks: Tensor | None, outline: str, seen: Tensor | None) -> None:
+    check_amounts(feather, color_match)
+    if outline not in ("head", "oval", "square"):
+        raise InvalidInput(f'Pasting got the outline "{outline}"; use head, oval or square.')
+    if len(crops) != len(places):
+        raise InvalidInput(f"{_count(len(crops), 'crop')} came for {_count(len(places), 'face')}; give one crop a face, in the "
+                           f"order of Align Faces.")
+    if places and max(place.image for place in places) >= len(images):
+        raise InvalidInput(f"The faces come from {_count(max(p.image for p in places) + 1, 'photograph')} but {len(images)} "
+                           f"were given; give the photographs in which they were found.")
+    if seen is not None and len(seen) != len(crops):
+        raise InvalidInput(f"{_count(len(seen), 'reconstruction')} came for {_count(len(crops), 'crop')}; give one each.")
+    if masks is not None and (masks.ndim != 4 or masks.shape[1] != 1 or masks.shape[2] != masks.shape[3]
+                              or len(masks) not in (1, len(crops))):
+        raise InvalidInput(f"Pasting {_count(len(crops), 'crop')} got masks of shape {tuple(masks.shape)} but needs a square "
+                           f"one each, in the crops' frame; Head Mask makes them.")
+    for what, pixels in (("Photograph", images), ("Crop", crops), ("Mask", masks), ("Reconstruction", seen)):
+        if pixels is not None:
+            check_finite(pixels, what)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def pasting_notes(masks: Tensor, places: Sequence[FacePlace]) -> tuple[str, ...]:
+    """Sentences on photographs that return_faces left as they were: masks [B, 1, H, W] are its second result."""
+    empty = sorted({p.image for p in places if not masks[p.image].any()})
+    if not empty:
+        return ()
+    told = ", ".join(str(i + 1) for i in empty[:8]) + (" ..." if len(empty) > 8 else "")
+    return (f"Nothing was pasted into photograph {told}: the mask is empty there, or the face lies outside.",)
+
+
+def outline_faces(images: Tensor, places: Sequence[FacePlace], found: Sequence[Sequence[Face]] = ()) -> Tensor:
+    """Photographs [B, 3, H, W] in [-1, 1] with the squares of the crops drawn, numbered as take_faces counts; on the CPU.
+
+    found: of find_faces; the faces that were not taken are drawn too, in gray.
+    """
     drawn = [Image.fromarray(to_uint8(image)) for image in images]
-    for number, place in enumerate(places):
-        pen, width = ImageDraw.Draw(drawn[place.image]), max(2, round(drawn[place.image].width / 250))
-        corners = [tuple(corner) for corner in place.transform.quad.tolist()]
-        pen.line([*corners, corners[0]], fill=OUTLINE, width=width, joint="curve")
-        pen.text((corners[0][0] + 2 * width, corners[0][1] + 2 * width), str(number), fill=OUTLINE)
+    taken = {(place.image, place.number) for place in places}
+    for index, faces in enumerate(found):
+        for number, face in enumerate(f for f in faces if not is_profile(f)):
+            if (index, number) not in taken:
+                _draw(drawn[index], face_quad(face.points), str(number), LEFT)
+    for count, place in enumerate(places):
+        _draw(drawn[place.image], place.transform.quad, str(count if place.number is None else place.number), TAKEN)
     return torch.cat([from_uint8(np.array(picture)) for picture in drawn])
+
+
+def _draw(picture: Image.Image, quad: Tensor, text: str, color: tuple[int, int, int]) -> None:
+    pen, width = ImageDraw.Draw(picture), max(2, round(max(picture.size) / 300))
+    corners = [(x, y) for x, y in quad.tolist()]
+    pen.line([*corners, corners[0]], fill=color, width=width, joint="curve")
+    font = ImageFont.load_default(size=max(10, 8 * width))
+    x, y = (min(max(v, 0), side - 10 * width) + 2 * width for v, side in zip(corners[0], picture.size, strict=True))
+    pen.text((x, y), text, fill=color, font=font, stroke_width=max(1, width // 2), stroke_fill=(0, 0, 0))

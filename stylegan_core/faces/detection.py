@@ -9,8 +9,8 @@ taken for one six times.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -27,6 +27,9 @@ SECOND_LOOK = (0.8, 0.9, 1.0)
 """Crop sides, as shares of the box, of the six looks; tighter ones place the points better than the usual 1.0."""
 MIRRORED = [1, 0, 2, 4, 3]
 """Order of the five points in a mirrored picture."""
+UPRIGHT_SCORE = 0.997
+"""A photograph whose best face scores less is looked at in the other turns too. Measured on 23 photographs: in the right
+turn the best face scores 0.990 to 1.000, in a wrong one 0.994 at most, and always less than in the right one."""
 EYE_DROP = 0.018
 """MTCNN marks pupils; FFHQ's eye centre (mean of six contour points) lies lower by this share of eye to mouth. Measured
 on 100 generated faces of known frame: without it crops sit 0.5 % too high."""
@@ -59,6 +62,9 @@ class Face:
     points: Tensor
     """[5, 2], (x, y): eye centre, eye centre, nose tip, mouth corner, mouth corner; image left before right."""
 
+    turn: int = 0
+    """Quarter turns counterclockwise that set the face upright (torch.rot90's k); its points are named as in that turn."""
+
     @property
     def size(self) -> float:
         """Geometric mean of the box sides."""
@@ -83,6 +89,48 @@ def detect_faces(
         return []
     detector = detector or MTCNN.embedded(images[0].device)
     return [_detect_one(_as_rgb(image), min_size, config, detector) for image in images]
+
+
+def find_faces(images: Tensor | Sequence[Tensor], min_size: float | None = None, detector: MTCNN | None = None,
+               turn: int | None = None) -> list[list[Face]]:
+    """detect_faces for photographs that may lie on a side or stand on their head, as cameras leave them.
+
+    The other turns are tried where the best upright face scores below UPRIGHT_SCORE; the turn with the best face is kept.
+    Boxes and points are the given image's own, so align_face cuts such a face out upright and pasting turns it back.
+    turn: look in this one alone.
+    """
+    if len(images) == 0:
+        return []
+    detector = detector or MTCNN.embedded(images[0].device)
+    return [_best_turn(image, min_size, detector, turn) for image in images]
+
+
+def _best_turn(image: Tensor, min_size: float | None, detector: MTCNN, turn: int | None) -> list[Face]:
+    best: list[Face] = []
+    for k in range(4) if turn is None else (turn,):
+        turned = detect_faces([torch.rot90(image, k, (-2, -1))], min_size, detector=detector)[0]
+        if _top(turned) > _top(best):
+            best = [_turned_back(face, k, image) for face in turned]
+        if _top(best) >= UPRIGHT_SCORE:
+            break
+    return best
+
+
+def _top(faces: list[Face]) -> float:
+    return max((face.score for face in faces), default=0.0)
+
+
+def _turned_back(face: Face, k: int, image: Tensor) -> Face:
+    """A face of torch.rot90(image, k) in the image's own pixels."""
+    height, width = image.shape[-2:]
+    back: Callable[[Tensor], Tensor] = (
+        lambda at: at,
+        lambda at: torch.stack([width - 1 - at[..., 1], at[..., 0]], -1),
+        lambda at: torch.stack([width - 1 - at[..., 0], height - 1 - at[..., 1]], -1),
+        lambda at: torch.stack([at[..., 1], height - 1 - at[..., 0]], -1),
+    )[k]
+    corners = back(face.box.view(2, 2))
+    return replace(face, box=torch.cat([corners.amin(0), corners.amax(0)]), points=back(face.points), turn=k)
 
 
 def _as_rgb(image: Tensor) -> Tensor:

@@ -76,6 +76,17 @@ def check_aligned(crops: Tensor, detector: MTCNN | None = None) -> None:
                                f"Align Faces first.")
 
 
+def alignment_notes(images: Tensor, detector: MTCNN | None = None) -> tuple[str, ...]:
+    """A sentence when faces in square pictures [B, 3, S, S] do not lie where aligned ones do; none where no face is seen."""
+    points = crop_points(images.nan_to_num(), detector)
+    off = [str(i + 1) for i, found in enumerate(points) if found is not None and not _in_frame(found)]
+    if not off:
+        return ()
+    which = f"picture {off[0]}" if len(off) == 1 else f"{len(off)} pictures ({', '.join(off[:8])})"
+    return (f"The face of {which} is not where an aligned face has it, so the result will be less alike; cut the faces out "
+            f"with Align Faces first.",)
+
+
 def _in_frame(points: Tensor) -> bool:
     quad = face_quad(points)
     x, middle = quad[3] - quad[0], quad.mean(0)

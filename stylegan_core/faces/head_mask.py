@@ -17,8 +17,9 @@ from torch.nn import functional
 
 from ..errors import InvalidInput
 from .align import face_quad
+from .checks import check_finite
 from .frame import FRAME_POINTS, crop_points
-from .paste import place_grid, reach
+from .geometry import place_grid, reach
 
 WORK_SIZE = 256
 """Pixels a side at which the mask is found."""
@@ -83,6 +84,9 @@ def _check(photo: Tensor, reconstruction: Tensor | None, grow: float) -> None:
                                f"cut the faces out with Align Faces first.")
     if reconstruction is not None and len(reconstruction) not in (1, len(photo)):
         raise InvalidInput(f"{len(reconstruction)} reconstructions came for {len(photo)} photographs; give one each.")
+    for what, images in (("Photograph", photo), ("Reconstruction", reconstruction)):
+        if images is not None:
+            check_finite(images, what)
     if not -0.5 <= grow <= 1:
         raise InvalidInput(f"The head was to grow by {grow}; use -0.5 to 1.")
 

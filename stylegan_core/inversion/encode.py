@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInput, LatentMismatch
+from ..faces.checks import check_finite
 from ..latents import Latents, ModelSignature, Space
 from ..networks.encoders.psp import RESTYLE_PASSES
 from ..networks.generators.base import Generator, plain_generator
@@ -34,16 +35,17 @@ def encode(encoder: PortraitEncoder, images: Tensor, model: Generator | None = N
            stage: int | None = None, chunk: int = 8, on_step: OnStep | None = None) -> Latents:
     """Aligned portraits [B, 3, H, W] in [-1, 1], any size and device -> codes in the encoder's space, on the CPU.
 
-    Oblong pictures are cropped to their central square. model: the generator the codes are for, which ReStyle renders with;
+    model: the generator the codes are for, which ReStyle renders with;
     None: whatever the encoder was trained for. passes: ReStyle's rounds; stage: e4e's last refined row (None: all); other
     encoders have neither. on_step(done, B, None). Raises InvalidInput, LatentMismatch.
     """
     if model is not None:
         model = plain_generator(model)
         check_pairing(encoder, model)
-    broken = [i + 1 for i, image in enumerate(images) if not torch.isfinite(image).all()]
-    if broken:
-        raise InvalidInput(f"Image {broken[0]} holds NaN or infinite pixels; leave it out, or make it again.")
+    if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] != images.shape[3] or not len(images):
+        raise InvalidInput(f"The encoder got pictures of shape {tuple(images.shape)} but needs aligned, square ones [batch, 3, "
+                           f"size, size]; cut the faces out with Align Faces first.")
+    check_finite(images, "Image")
     codes = run_chunked(lambda some: encoder.encode(some, model, stage, passes).tensor, images, chunk, "cpu", on_step)
     made_for = encoder.signature if encoder.signature.mapping_hash else None
     return Latents(codes, encoder.space, made_for if model is None else ModelSignature.of(model))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..errors import InvalidInput
 from ..latents import Latents
 from ..networks.generators.base import Generator, NoiseMode, plain_generator
 from ..runtime import OnStep, run_chunked
@@ -23,6 +24,8 @@ def render(model: Generator, latents: Latents, truncation_psi: float = 1.0, trun
     model = plain_generator(model)
     ws = latents.ws(model, truncation_psi, truncation_cutoff, c)
     maps = latents.noise_for(model) if noise_mode == "const" else None
+    if any(not torch.isfinite(layer).all() for layer in maps or ()):
+        raise InvalidInput("The latents' noise maps hold NaN or infinite values; drop the noise, or make the latents again.")
     if noise_mode == "random":
         maps = [layer.to(ws) for layer in random_maps(model, len(ws), seed)]
     spread = [m.expand(len(ws), -1, -1, -1) for m in maps or ()]

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInput
+from ..faces.color import SKIN_CENTER, SKIN_RADII
 from ..faces.frame import FaceMeasures, crop_points
-from ..faces.paste import SKIN_CENTER, SKIN_RADII, place_grid, reach
+from ..faces.geometry import place_grid, reach
 from ..inversion.objective import resize_area
 from ..latents import Latents
 from ..losses.contextual import ContextualLoss

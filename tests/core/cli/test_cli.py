@@ -142,11 +142,14 @@ def test_interrupting_an_inversion_keeps_the_best(models, photo, tmp_path, any_f
     assert (tmp_path / "out" / "me_latents.safetensors").exists()
 
 
-def test_toonify_leaves_five_pictures(models, photo, tmp_path, any_face) -> None:
+def test_toonify_leaves_four_pictures_and_the_grid_on_demand(models, photo, tmp_path, any_face, monkeypatch) -> None:
     words = ("--base", models["base"], "--toon", models["toon"], "--swap", 8, "--quality", "draft", "--steps", 2)
-    assert run("toonify", photo, *words, "--out", tmp_path / "out") == 0
+    assert run("toonify", photo, *words, "--out", tmp_path / "out", "--grid") == 0
     names = {p.name.removeprefix("me_") for p in (tmp_path / "out").iterdir()}
     assert names == {"crop.png", "inversion.png", "toon.png", "pasted.png", "grid.png"}
+    monkeypatch.setattr(commands, "blend_grid", lambda *_, **__: pytest.fail("nobody asked for a grid"))
+    assert run("toonify", photo, *words, "--out", tmp_path / "plain") == 0
+    assert {p.name.removeprefix("me_") for p in (tmp_path / "plain").iterdir()} == names - {"grid.png"}
     assert sg.read_image(tmp_path / "out" / "me_pasted.png").shape == (1, 3, 40, 50)
 
 
@@ -213,6 +216,10 @@ def test_mistakes_are_one_line(models, photo, tmp_path, capsys) -> None:
         (("invert", base, photo, "--no-align", *out), "square"),
         (("invert", base, photo, "--steps", 0, *out), "steps"),
         (("toonify", photo, "--base", base, "--toon", models["toon"], *out), "No face"),
+        (("toonify", photo, "--color-match", 5, *out), "color_match"),
+        (("toonify", photo, "--feather", 0.7, *out), "feather"),
+        (("toonify", photo, "--swap", -3, *out), "resolution"),
+        (("toonify", photo, "--which", "second", *out), "second"),
         (("blend", base, stranger, "--resolution", 0, "--out", tmp_path / "b.safetensors"), "resolution"),
         (("convert", base, tmp_path / "a.pt"), ".safetensors"),
         (("convert", base, base), "exists already"),

@@ -8,7 +8,7 @@ from kornia.filters import gaussian_blur2d
 
 from stylegan_core.errors import InvalidInput
 from stylegan_core.faces import align_face, face_mask, paste_face, paste_faces
-from stylegan_core.faces.paste import _crop_grid
+from stylegan_core.faces.geometry import crop_grid
 
 LEVEL = 1 / 127.5
 
@@ -138,7 +138,7 @@ def test_several_faces(astronaut, astronaut_points) -> None:
 
 def test_grid_is_the_inverse_of_the_crop(astronaut, astronaut_points) -> None:
     _, transform = align_face(astronaut, astronaut_points, 32)
-    grid = _crop_grid(transform, (0, 0, 512, 512))
+    grid = crop_grid(transform, (0, 0, 512, 512))
     x, y = 210, 120
     corners = transform.sampled
     u, v = ((grid[y, x] + 1) / 2).tolist()
