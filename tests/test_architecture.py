@@ -110,3 +110,10 @@ def test_files_stay_readable(path):
 def test_every_file_says_what_it_is(path):
     tree = parsed(path)
     assert ast.get_docstring(tree) or not tree.body
+
+
+def test_both_lists_of_dependencies_agree():
+    """ComfyUI's manager reads requirements.txt, pip and the registry read pyproject.toml."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    project = ast.literal_eval(text.split("\ndependencies = ", 1)[1].split("]", 1)[0] + "]")
+    assert sorted(project) == sorted((ROOT / "requirements.txt").read_text(encoding="utf-8").split())
