@@ -13,9 +13,10 @@ __all__ = ["WEB_DIRECTORY", "comfy_entrypoint"]
 
 
 def comfy_entrypoint() -> ComfyExtension:
-    """Called by ComfyUI once: registers the model folders and returns the pack's nodes."""
+    """Called by ComfyUI once: registers the model folders, lays the examples into input, and returns the pack's nodes."""
     from .nodes import AtelierExtension
-    from .nodes.files import register_folders
+    from .nodes.files import place_examples, register_folders
 
     register_folders()
+    place_examples()
     return AtelierExtension()

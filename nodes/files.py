@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import folder_paths
 
-from ..stylegan_core.assets import FOLDER, asset_path
+from ..stylegan_core.assets import FOLDER, asset_path, example_portrait
 from ..stylegan_core.errors import InvalidInput
 
 MODELS = "stylegan"
@@ -22,6 +24,7 @@ BUILTINS = ("base", "toon")
 BUILTIN_MARK = " (built-in)"
 NAMED_DIRECTIONS = "faces" + BUILTIN_MARK
 NO_FILE = "no file yet"
+EXAMPLES = Path(__file__).parents[1] / "example_workflows" / "input"
 
 
 def register_folders() -> None:
@@ -30,6 +33,19 @@ def register_folders() -> None:
         folder_paths.add_model_folder_path(key, os.path.join(folder_paths.models_dir, key), is_default=True)
         folder_paths.add_model_folder_path(key, os.path.join(folder_paths.get_output_directory(), key))
         folder_paths.folder_names_and_paths[key][1].update(extensions)
+
+
+def place_examples() -> None:
+    """What the workflows load comes to lie in ComfyUI's input folder, unless a file of that name is there."""
+    target = Path(folder_paths.get_input_directory())
+    files = {path.relative_to(EXAMPLES).as_posix(): path for path in sorted(EXAMPLES.rglob("*.*")) if path.is_file()}
+    for name, path in {"atelier_portrait.jpg": example_portrait(), **files}.items():
+        try:
+            if not (target / name).exists():
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target / name)
+        except OSError as error:
+            logging.getLogger(__name__).info("StyleGAN Atelier: %s could not be laid into %s (%s).", name, target, error)
 
 
 def model_names(builtins: Sequence[str] = BUILTINS) -> list[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
 import pytest
+import tomllib
 from PIL import Image
 from prompts import options
 
@@ -17,7 +19,9 @@ SAVED = {
     "blend_grid": ["blend_grid/grid", "blend_grid/curve", "stylegan/toon_curve"],
     "invert_and_compare": ["invert/1_encoder", "invert/2_optimized", "invert/3_tuned", "stylegan_deltas/example_portrait"],
     "edit_with_directions": ["edit/sweep", "edit/grid", "stylegan_directions/my_directions"],
-    "toonify_video": ["toonify_video/frame"],
+    "toonify_video": ["toonify_video/toon"],
+    "toonify_folder": ["toonify_folder/pasted"],
+    "toon_into_pipeline": ["pipeline/blurred", "pipeline/large", "pipeline/edges", "pipeline/head"],
     "exemplar_transfer": ["exemplar_transfer/style", "exemplar_transfer/pasted", "exemplar_transfer/ranking"],
     "style_grid": ["style_grid/cell", "style_grid/bank", "style_grid/walk"],
     "destylize_and_restyle": ["destylize/1_drawing", "destylize/2_face", "destylize/3_restyled"],
@@ -111,7 +115,65 @@ def test_links_are_sound(name):
         assert number in nodes[source]["outputs"][out]["links"]
         assert nodes[target]["inputs"][slot]["link"] == number
         assert nodes[source]["outputs"][out]["type"] == kind
-    assert "LoadImage" not in {node["type"] for node in nodes.values()}, "a fresh install lacks the picture"
+    given = {"atelier_portrait.jpg"} | {path.name for path in (ROOT / "example_workflows" / "input").iterdir()}
+    for node in nodes.values():
+        if node["type"] in ("LoadImage", "LoadVideo", "LoadImageDataSetFromFolder"):
+            assert node["widgets_values"][0] in given, "a fresh install lacks it"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nodes_name_the_pack_that_has_them(name):
+    """So that a friend's ComfyUI offers to install it; from pyproject.toml alone."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    workflow = read("example_workflows", name)
+    assert workflow["extra"]["atelier"] == {"template": name, "cnr_id": project["name"], "ver": project["version"]}
+    for node in workflow["nodes"]:
+        if node["type"].startswith("Atelier"):
+            told = node["properties"]
+            assert (told["cnr_id"], told["ver"]) == (project["name"], project["version"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_groups_are_read_from_left_to_right_and_hold_their_nodes(name):
+    workflow = read("example_workflows", name)
+    boxes = [group["bounding"] for group in workflow["groups"]]
+    assert all(a[0] + a[2] < b[0] for a, b in itertools.pairwise(boxes))
+    for node in workflow["nodes"]:
+        (x, y), (width, height) = node["pos"], node["size"]
+        assert any(b[0] < x and x + width < b[0] + b[2] and b[1] < y and y + height < b[1] + b[3] for b in boxes), node["type"]
+
+
+BLUEPRINTS = sorted((ROOT / "subgraphs").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", BLUEPRINTS, ids=lambda path: path.stem)
+def test_blueprints_are_whole(engine, path):
+    """One node around a graph whose every link has both ends, with nodes that exist; found by what people type."""
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    (outer,), (graph,) = whole["nodes"], whole["definitions"]["subgraphs"]
+    assert outer["type"] == graph["id"] and graph["name"] == path.stem and graph["category"].startswith("StyleGAN")
+    assert graph["description"].endswith(".") and "StyleGAN" in graph["description"]
+    nodes, links = {node["id"]: node for node in graph["nodes"]}, {link["id"]: link for link in graph["links"]}
+    assert not [kind for kind in engine.ask("lacks", kinds=[n["type"] for n in nodes.values()]) if kind.startswith("Atelier")]
+    for link in links.values():
+        kinds = {link["type"]}
+        if link["origin_id"] == -10:
+            assert link["id"] in graph["inputs"][link["origin_slot"]]["linkIds"]
+        else:
+            kinds.add(nodes[link["origin_id"]]["outputs"][link["origin_slot"]]["type"])
+        if link["target_id"] == -20:
+            assert link["id"] in graph["outputs"][link["target_slot"]]["linkIds"]
+        else:
+            target = nodes[link["target_id"]]["inputs"][link["target_slot"]]
+            assert target["link"] == link["id"]
+            kinds.add(target["type"])
+        assert len(kinds) == 1, link
+    for node in nodes.values():
+        required = engine.ask("schemas").get(node["type"], {"input": {}})["input"].get("required", {})
+        for slot in node["inputs"]:
+            assert slot["link"] or slot.get("widget") or slot["name"] not in required, f"{node['type']}.{slot['name']} is open"
+    assert [i["name"] for i in outer["inputs"]] == [i["name"] for i in graph["inputs"]]
+    assert len(outer["widgets_values"]) == sum("widget" in i for i in outer["inputs"])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -123,15 +185,22 @@ def test_thumbnails_are_small_pictures(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", RELEASED, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
 def test_a_released_prompt_still_runs(engine, path):
-    engine.succeed(quick(json.loads(path.read_text(encoding="utf-8"))))
+    run(engine, json.loads(path.read_text(encoding="utf-8")))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_workflow_runs(engine, name):
-    engine.succeed(quick(read("tests/workflows", name)))
+    run(engine, read("tests/workflows", name))
     for prefix in SAVED[name]:
         assert engine.files(f"{prefix}*"), prefix
+
+
+def run(engine, prompt):
+    lacking = engine.ask("lacks", kinds=[node["class_type"] for node in prompt.values()])
+    if lacking:
+        pytest.skip(f"{engine.name} has no {', '.join(lacking)}")
+    engine.succeed(quick(prompt))
 
 
 def quick(prompt):

@@ -50,9 +50,14 @@ class Worker:
         return vars(result) | {"ticks": listener.ticks, "previews": listener.previews, "last_preview": listener.last}
 
     def convert(self, workflow: dict) -> dict:
+        from graphs.editor import core_nodes
         from headless.convert import to_prompt
 
-        return to_prompt(workflow, self.engine.node_types())
+        return to_prompt(workflow, self.engine.node_types() | core_nodes())
+
+    def lacks(self, kinds: list[str]) -> list[str]:
+        """Those of the node types that this engine has not."""
+        return sorted(set(kinds) - set(self.engine.node_types()))
 
     def schemas(self) -> dict:
         """{node id: V1 info} of this pack's nodes."""

@@ -2,81 +2,88 @@
 
 from __future__ import annotations
 
-from .parts import Node, Out, loader, note, save
+from .parts import CLIP, Blueprint, Group, Node, Out, encoder, found, loader, note, photo, save
+
+
+def report(key: str, inputs: dict, title: str) -> Node:
+    return Node(key, "AtelierReconstructionReport", {"photograph": Out("align"), **inputs}, title)
+
 
 INVERT_AND_COMPARE = [
-    note("about", (0, 0),
-         "## Invert and compare\nThe same face three ways: by the *encoder* (at once), by the encoder and some steps of "
-         "*optimization*, and with the *model tuned* to it as well. Each report shows photograph, inversion and difference "
-         "with LPIPS, L2 and identity distance: lower is nearer.", 190),
-    Node("photo", "AtelierLoadExamplePortrait", (0, 6), {}, (330, 330)),
-    loader("base", "base", (0, 15)),
-    Node("encoder", "AtelierLoadGANEncoder", (0, 19), {"file": "encoder (built-in)"}, (330, 110)),
-    Node("align", "AtelierAlignFaces", (1, 0),
-         {"image": Out("photo"), "size_of": Out("base"), "faces_taken": "largest"}, (330, 420)),
-    Node("encode", "AtelierInvertWithEncoder", (1, 12),
-         {"encoder": Out("encoder"), "image": Out("align"), "model": Out("base")}, (330, 330)),
-    Node("invert", "AtelierInvertByOptimization", (2, 0),
-         {"model": Out("base"), "image": Out("align"), "quality": "draft", "space": "w+", "start": Out("encode")}, (330, 470)),
-    Node("tune", "AtelierTuneModelToImage", (2, 13),
-         {"model": Out("base"), "image": Out("align"), "latents": Out("invert"), "quality": "draft"}, (330, 470)),
-    Node("report_encoder", "AtelierReconstructionReport", (3, 0),
-         {"photograph": Out("align"), "reconstruction": Out("encode", 1)}, (330, 250), "Report: encoder"),
-    Node("report_invert", "AtelierReconstructionReport", (3, 8),
-         {"photograph": Out("align"), "reconstruction": Out("invert", 1), "history": Out("invert", 2)}, (330, 250),
-         "Report: optimized"),
-    Node("report_tune", "AtelierReconstructionReport", (3, 16),
-         {"photograph": Out("align"), "reconstruction": Out("tune", 2)}, (330, 250), "Report: tuned"),
-    save("save_encoder", Out("report_encoder"), (4, 0), "invert/1_encoder"),
-    save("save_invert", Out("report_invert"), (4, 9), "invert/2_optimized"),
-    save("save_tune", Out("report_tune"), (4, 18), "invert/3_tuned"),
-    Node("keep", "AtelierSaveModelDelta", (3, 24), {"delta": Out("tune", 1), "name": "example_portrait"}, (330, 110)),
+    Group("1 Your picture", [
+        note("## Invert and compare\nThe same face three ways: by the *encoder* (at once), by the encoder and some steps of "
+             "*optimization*, and with the *model tuned* to it as well. Each report shows photograph, inversion and difference "
+             "with LPIPS, L2 and identity distance: lower is nearer."),
+        photo(), loader("base", "base"), encoder()]),
+    Group("2 The encoder", [
+        *found(Out("base"), polish=False), report("report_encoder", {"reconstruction": Out("encode", 1)}, "Report: encoder")]),
+    Group("3 Optimized", [
+        Node("invert", "AtelierInvertByOptimization",
+             {"model": Out("base"), "image": Out("align"), "quality": "draft", "space": "w+", "start": Out("encode")}),
+        report("report_invert", {"reconstruction": Out("invert", 1), "history": Out("invert", 2)}, "Report: optimized")]),
+    Group("4 The model tuned", [
+        Node("tune", "AtelierTuneModelToImage",
+             {"model": Out("base"), "image": Out("align"), "latents": Out("invert"), "quality": "draft"}),
+        report("report_tune", {"reconstruction": Out("tune", 2)}, "Report: tuned"),
+        Node("keep", "AtelierSaveModelDelta", {"delta": Out("tune", 1), "name": "example_portrait"})]),
+    Group("5 Results", [
+        save("save_encoder", Out("report_encoder"), "invert/1_encoder"),
+        save("save_invert", Out("report_invert"), "invert/2_optimized"),
+        save("save_tune", Out("report_tune"), "invert/3_tuned")]),
 ]
 
 EDIT_WITH_DIRECTIONS = [
-    note("about", (0, 0),
-         "## Edit with directions\nThe built-in directions have names; **which** of *Apply Direction* takes a name or number. "
-         "Below, *Find Directions* searches any model for its own, without labels.", 150),
-    Node("photo", "AtelierLoadExamplePortrait", (0, 5), {}, (330, 330)),
-    loader("base", "base", (0, 14)),
-    Node("encoder", "AtelierLoadGANEncoder", (0, 18), {"file": "encoder (built-in)"}, (330, 110)),
-    Node("named", "AtelierLoadDirections", (0, 22), {"file": "faces (built-in)", "model": Out("base")}, (330, 220)),
-    Node("align", "AtelierAlignFaces", (1, 0),
-         {"image": Out("photo"), "size_of": Out("base"), "faces_taken": "largest"}, (330, 420)),
-    Node("encode", "AtelierInvertWithEncoder", (1, 12),
-         {"encoder": Out("encoder"), "image": Out("align"), "model": Out("base")}, (330, 330)),
-    Node("apply", "AtelierApplyDirection", (2, 0),
-         {"model": Out("base"), "latents": Out("encode"), "directions": Out("named"), "which": "smile",
-          "strength_from": -2.0, "strength_to": 2.0, "steps": 4}, (330, 300)),
-    Node("render", "AtelierGenerateImage", (2, 9), {"model": Out("base"), "latents": Out("apply")}, (330, 120)),
-    Node("find", "AtelierFindDirections", (2, 14), {"model": Out("base"), "method": "sefa", "layers": "coarse", "count": 4},
-         (330, 230)),
-    Node("grid", "AtelierDirectionPreviewGrid", (2, 21),
-         {"model": Out("base"), "directions": Out("find"), "latents": Out("encode"), "strength": 1.5, "columns": 3,
-          "max_directions": 4},
-         (330, 300)),
-    save("save_sweep", Out("render"), (3, 0), "edit/sweep"),
-    save("save_grid", Out("grid"), (3, 9), "edit/grid"),
-    Node("keep", "AtelierSaveDirections", (3, 18), {"directions": Out("find"), "name": "my_directions"}, (330, 140)),
+    Group("1 Your picture", [
+        note("## Edit with directions\nThe built-in directions have names; **which** of *Apply Direction* takes a name or "
+             "number. *Find Directions* searches any model for its own, without labels."),
+        photo(), loader("base", "base"), encoder(),
+        Node("named", "AtelierLoadDirections", {"file": "faces (built-in)", "model": Out("base")})]),
+    Group("2 Find the face", found(Out("base"), polish=False)),
+    Group("3 Smile", [
+        Node("apply", "AtelierApplyDirection",
+             {"model": Out("base"), "latents": Out("encode"), "directions": Out("named"), "which": "smile",
+              "strength_from": -2.0, "strength_to": 2.0, "steps": 4}),
+        Node("render", "AtelierGenerateImage", {"model": Out("base"), "latents": Out("apply")}),
+        save("save_sweep", Out("render"), "edit/sweep")]),
+    Group("4 Directions of its own", [
+        Node("find", "AtelierFindDirections", {"model": Out("base"), "method": "sefa", "layers": "coarse", "count": 4}),
+        Node("grid", "AtelierDirectionPreviewGrid",
+             {"model": Out("base"), "directions": Out("find"), "latents": Out("encode"), "strength": 1.5, "columns": 3,
+              "max_directions": 4}),
+        save("save_grid", Out("grid"), "edit/grid"),
+        Node("keep", "AtelierSaveDirections", {"directions": Out("find"), "name": "my_directions"})]),
 ]
 
+FRAMES = Out("parts")
+FILM = [
+    Node("align", "AtelierAlignVideoFaces", {"frames": FRAMES, "size_of": Out("base")}),
+    Node("invert", "AtelierInvertVideo",
+         {"model": Out("base"), "crops": Out("align"), "encoder": Out("encoder"), "quality": "quick", "steps": 4})]
+DRAWN = [
+    Node("blend", "AtelierBlendStyleGANsByResolution",
+         {"base": Out("base"), "other": Out("toon"), "swap_at": "8", "coarse": "base"}),
+    Node("render", "AtelierGenerateImage", {"model": Out("blend"), "latents": Out("invert")}),
+    Node("paste", "AtelierPasteFacesBack", {"image": FRAMES, "crops": Out("render"), "faces": Out("align", 1)})]
+MODELS = [loader("base", "base"), loader("toon", "toon"), encoder()]
+PARTS = Node("parts", "GetVideoComponents", {"video": Out("video")})
+CREATED = Node("create", "CreateVideo", {"images": Out("paste"), "fps": Out("parts", 2), "audio": Out("parts", 1)})
+
 TOONIFY_VIDEO = [
-    note("about", (0, 0),
-         "## Toonify a video\n*Moving Crop* makes a clip of the bundled photograph; for a video of your own, link the frames "
-         "of **Load Video → Get Video Components** in its place. One face is followed, cut out steadily, inverted frame by "
-         "frame and pasted back.", 170),
-    Node("photo", "AtelierLoadExamplePortrait", (0, 6), {}, (330, 330)),
-    Node("clip", "AtelierMovingCrop", (0, 15), {"image": Out("photo"), "frames": 16}, (330, 270)),
-    loader("base", "base", (0, 23)),
-    loader("toon", "toon", (0, 27)),
-    Node("encoder", "AtelierLoadGANEncoder", (0, 31), {"file": "encoder (built-in)"}, (330, 110)),
-    Node("align", "AtelierAlignVideoFaces", (1, 0), {"frames": Out("clip"), "size_of": Out("base")}, (330, 200)),
-    Node("invert", "AtelierInvertVideo", (1, 7),
-         {"model": Out("base"), "crops": Out("align"), "encoder": Out("encoder"), "quality": "quick", "steps": 4}, (330, 270)),
-    Node("blend", "AtelierBlendStyleGANsByResolution", (1, 15),
-         {"base": Out("base"), "other": Out("toon"), "swap_at": "8", "coarse": "base"}, (330, 190)),
-    Node("render", "AtelierGenerateImage", (2, 0), {"model": Out("blend"), "latents": Out("invert")}, (330, 120)),
-    Node("paste", "AtelierPasteFacesBack", (2, 5),
-         {"image": Out("clip"), "crops": Out("render"), "faces": Out("align", 1)}, (330, 190)),
-    save("save_frames", Out("paste"), (3, 0), "toonify_video/frame"),
+    Group("1 Your video", [
+        note("## Toonify a video\nChoose a video of your own in *Load Video*. One face is followed, cut out steadily, inverted "
+             "frame by frame and pasted back; the sound stays."),
+        Node("video", "LoadVideo", {"file": CLIP}, "Load Video: yours"), PARTS]),
+    Group("2 Models", MODELS),
+    Group("3 Follow the face", FILM),
+    Group("4 Blend and draw", DRAWN),
+    Group("5 Result", [
+        CREATED, Node("save_video", "SaveVideo", {"video": Out("create"), "filename_prefix": "toonify_video/toon"})]),
 ]
+
+VIDEO_BLUEPRINT = Blueprint(
+    [Group("Video", [PARTS]), Group("Models", MODELS), Group("Face", FILM), Group("Toon", [*DRAWN, CREATED])],
+    "Turns one face of a video into a toon or cartoon, frame by frame, and pastes it back (StyleGAN, Toonify): video in; "
+    "video, frames and mask out.",
+    {"video": [("parts", "video")], "look": [("toon", "file")], "swap_at": [("blend", "swap_at")],
+     "coarse": [("blend", "coarse")], "steps": [("invert", "steps")]},
+    {"video": Out("create"), "frames": Out("paste"), "mask": Out("paste", 1)})

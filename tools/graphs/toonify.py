@@ -1,75 +1,116 @@
-"""A photograph becomes a toon; how two models blend; sampled faces mixed."""
+"""A photograph becomes a toon: one, a folder, in a longer pipeline; how two models blend; sampled faces mixed."""
 
 from __future__ import annotations
 
-from .parts import Node, Out, loader, note, save
+from .parts import FOLDER, Blueprint, Group, Node, Out, encoder, found, loader, note, photo, save
+
+BLEND = Node("blend", "AtelierBlendStyleGANsByResolution",
+             {"base": Out("base"), "other": Out("toon"), "swap_at": "8", "coarse": "base"})
+RENDER = Node("render", "AtelierGenerateImage", {"model": Out("blend"), "latents": Out("invert")})
+PASTE = Node("paste", "AtelierPasteFacesBack", {"image": Out("photo"), "crops": Out("render"), "faces": Out("align", 1)})
+MODELS = [loader("base", "base"), loader("toon", "toon"), encoder()]
 
 TOONIFY = [
-    note("about", (0, 0),
-         "## Toonify a portrait\nPress **Run**. The bundled photograph (NASA, public domain) shows the way; replace "
-         "*Load Example Portrait* by **Load Image** for your own.\n\nThen move **swap_at** of the blend: 4 px is the "
-         "boldest toon, 32 px keeps the person's own shape. Only the last nodes run again, in a second.\n\nThe encoder finds "
-         "the face at once; *Invert by Optimization* brings it nearer in some seconds more. In a hurry, bypass it (Ctrl+B).",
-         250),
-    Node("photo", "AtelierLoadExamplePortrait", (0, 8), {}, (330, 330)),
-    loader("base", "base", (0, 17)),
-    loader("toon", "toon", (0, 21)),
-    Node("encoder", "AtelierLoadGANEncoder", (0, 25), {"file": "encoder (built-in)"}, (330, 110)),
-    Node("align", "AtelierAlignFaces", (1, 0),
-         {"image": Out("photo"), "size_of": Out("base"), "faces_taken": "largest"}, (330, 420)),
-    Node("encode", "AtelierInvertWithEncoder", (1, 12),
-         {"encoder": Out("encoder"), "image": Out("align"), "model": Out("base")}, (330, 330)),
-    Node("invert", "AtelierInvertByOptimization", (1, 22),
-         {"model": Out("base"), "image": Out("align"), "quality": "quick", "space": "w+", "start": Out("encode")}, (330, 470)),
-    Node("blend", "AtelierBlendStyleGANsByResolution", (2, 0),
-         {"base": Out("base"), "other": Out("toon"), "swap_at": "8", "coarse": "base"}, (330, 190)),
-    Node("render", "AtelierGenerateImage", (2, 6), {"model": Out("blend"), "latents": Out("invert")}, (330, 120)),
-    Node("paste", "AtelierPasteFacesBack", (2, 10),
-         {"image": Out("photo"), "crops": Out("render"), "faces": Out("align", 1)}, (330, 170)),
-    Node("grid", "AtelierBlendPreviewGrid", (2, 16),
-         {"base": Out("base"), "other": Out("toon"), "latents": Out("invert")}, (330, 300)),
-    save("save_pasted", Out("paste"), (3, 0), "toonify/5_pasted"),
-    save("save_toon", Out("render"), (3, 9), "toonify/3_toon"),
-    save("save_grid", Out("grid"), (3, 18), "toonify/4_blend_grid"),
-    save("save_crop", Out("align"), (4, 0), "toonify/1_crop"),
-    save("save_inversion", Out("invert", 1), (4, 9), "toonify/2_inversion"),
+    Group("1 Your picture", [
+        note("## Toonify a portrait\nPress **Run**. For a picture of your own, choose it in *Load Image*.\n\nThen move "
+             "**swap_at** of the blend: 4 px is the boldest toon, 32 px keeps the person's own shape. Only the last nodes run "
+             "again.\n\nThe encoder finds the face at once; *Invert by Optimization* brings it nearer. In a hurry, bypass it "
+             "(Ctrl+B)."),
+        photo()]),
+    Group("2 Models", MODELS),
+    Group("3 Find the face", found(Out("base"))),
+    Group("4 Blend and draw", [BLEND, RENDER, PASTE]),
+    Group("5 Results", [save("save_pasted", Out("paste"), "toonify/5_pasted"),
+                        save("save_toon", Out("render"), "toonify/3_toon")]),
+    Group("Every swap point", [
+        Node("grid", "AtelierBlendPreviewGrid", {"base": Out("base"), "other": Out("toon"), "latents": Out("invert")}),
+        save("save_grid", Out("grid"), "toonify/4_blend_grid")]),
+    Group("On the way", [save("save_crop", Out("align"), "toonify/1_crop"),
+                         save("save_inversion", Out("invert", 1), "toonify/2_inversion")]),
+]
+
+TOONIFY_FOLDER = [
+    Group("1 Your pictures", [
+        note("## Toonify a folder\nPut your portraits into a folder inside *ComfyUI/input* and choose it here. Each picture "
+             "runs through the graph by itself; those of any size may lie side by side."),
+        Node("photo", "LoadImageDataSetFromFolder", {"folder": FOLDER})]),
+    Group("2 Models", MODELS),
+    Group("3 Find the faces", found(Out("base"), polish=False)),
+    Group("4 Blend and draw", [
+        BLEND, Node("render", "AtelierGenerateImage", {"model": Out("blend"), "latents": Out("encode")}), PASTE]),
+    Group("5 Results", [save("save_pasted", Out("paste"), "toonify_folder/pasted")]),
+]
+
+TOON_INTO_PIPELINE = [
+    Group("1 Your picture", [
+        note("## The toon goes on\nWhat comes out is an ordinary **IMAGE** and **MASK**: here ComfyUI's own nodes blur the "
+             "background, enlarge the picture and draw its edges.\n\nIn the same places *VAE Encode*, an upscale model or a "
+             "ControlNet take them."),
+        photo()]),
+    Group("2 Models", MODELS),
+    Group("3 Find the face", found(Out("base"))),
+    Group("4 Blend and draw", [BLEND, RENDER, PASTE,
+                               Node("head", "AtelierHeadMask", {"image": Out("align"), "reconstruction": Out("invert", 1)})]),
+    Group("5 Mask: blur what is not the face", [
+        Node("grow", "GrowMask", {"mask": Out("paste", 1), "expand": 12}),
+        Node("blur", "ImageBlur", {"image": Out("photo"), "blur_radius": 12, "sigma": 6.0}),
+        Node("composite", "ImageCompositeMasked",
+             {"destination": Out("blur"), "source": Out("paste"), "mask": Out("grow")}),
+        save("save_composite", Out("composite"), "pipeline/blurred")]),
+    Group("6 Image: enlarge, edges", [
+        Node("enlarge", "ImageScaleBy", {"image": Out("composite"), "upscale_method": "lanczos", "scale_by": 2.0}),
+        save("save_large", Out("enlarge"), "pipeline/large"),
+        Node("edges", "Canny", {"image": Out("paste"), "low_threshold": 0.2, "high_threshold": 0.5}),
+        save("save_edges", Out("edges"), "pipeline/edges")]),
+    Group("The head's mask", [
+        Node("mask_image", "MaskToImage", {"mask": Out("head")}), save("save_head", Out("mask_image"), "pipeline/head")]),
 ]
 
 SAMPLE_AND_MIX = [
-    note("about", (0, 0),
-         "## Sample and mix\nFour faces take the colors and textures of a fifth (*fine* layers). Below, a walk from the "
-         "first face to the last.", 130),
-    loader("base", "base", (0, 4)),
-    Node("faces", "AtelierSampleLatents", (0, 8), {"model": Out("base"), "seed": 42, "batch_size": 4}, (330, 150)),
-    Node("style", "AtelierSampleLatents", (0, 13), {"model": Out("base"), "seed": 7, "batch_size": 1}, (330, 150),
-         "Sample Latents: style"),
-    Node("mix", "AtelierMixStyles", (1, 0),
-         {"model": Out("base"), "latents": Out("faces"), "style": Out("style"), "layers": "fine"}, (330, 150)),
-    Node("render", "AtelierGenerateImage", (1, 5), {"model": Out("base"), "latents": Out("mix")}, (330, 120)),
-    Node("combine", "AtelierCombineLatents", (1, 9), {"latents_1": Out("faces"), "latents_2": Out("style")}, (330, 110)),
-    Node("ends", "AtelierPickLatents", (1, 13), {"latents": Out("combine"), "indices": "0, -1"}, (330, 90)),
-    Node("calm", "AtelierTruncateLatents", (2, 9),
-         {"model": Out("base"), "latents": Out("ends"), "truncation_psi": 0.8}, (330, 120)),
-    Node("walk", "AtelierInterpolateLatents", (2, 13), {"latents": Out("calm"), "frames": 8}, (330, 140)),
-    Node("film", "AtelierGenerateImage", (2, 18), {"model": Out("base"), "latents": Out("walk")}, (330, 120)),
-    save("save_mix", Out("render"), (3, 0), "sample_and_mix/mixed"),
-    save("save_walk", Out("film"), (3, 9), "sample_and_mix/walk"),
-    Node("keep", "AtelierSaveLatents", (3, 18), {"latents": Out("calm"), "name": "sample_and_mix"}, (330, 100)),
+    Group("1 Faces", [
+        note("## Sample and mix\nFour faces take the colors and textures of a fifth (*fine* layers). Below, a walk from the "
+             "first face to the last."),
+        loader("base", "base"),
+        Node("faces", "AtelierSampleLatents", {"model": Out("base"), "seed": 42, "batch_size": 4}),
+        Node("style", "AtelierSampleLatents", {"model": Out("base"), "seed": 7, "batch_size": 1}, "Sample: the style")]),
+    Group("2 Mix", [
+        Node("mix", "AtelierMixStyles",
+             {"model": Out("base"), "latents": Out("faces"), "style": Out("style"), "layers": "fine"}),
+        Node("render", "AtelierGenerateImage", {"model": Out("base"), "latents": Out("mix")}),
+        save("save_mix", Out("render"), "sample_and_mix/mixed")]),
+    Group("3 Walk", [
+        Node("combine", "AtelierCombineLatents", {"latents_1": Out("faces"), "latents_2": Out("style")}),
+        Node("ends", "AtelierPickLatents", {"latents": Out("combine"), "indices": "0, -1"}),
+        Node("calm", "AtelierTruncateLatents", {"model": Out("base"), "latents": Out("ends"), "truncation_psi": 0.8}),
+        Node("walk", "AtelierInterpolateLatents", {"latents": Out("calm"), "frames": 8}),
+        Node("keep", "AtelierSaveLatents", {"latents": Out("calm"), "name": "sample_and_mix"})]),
+    Group("4 Film", [
+        Node("film", "AtelierGenerateImage", {"model": Out("base"), "latents": Out("walk")}),
+        save("save_walk", Out("film"), "sample_and_mix/walk")]),
 ]
 
 BLEND_GRID = [
-    note("about", (0, 0),
-         "## Choose a swap point\nThe grid shows every swap in both directions. Set **swap_at** to the column you like. "
-         "*Blend by Curve* gives each resolution its own weight.", 130),
-    loader("base", "base", (0, 4)),
-    loader("toon", "toon", (0, 8)),
-    Node("faces", "AtelierSampleLatents", (0, 12), {"model": Out("base"), "seed": 3, "batch_size": 2}, (330, 150)),
-    Node("grid", "AtelierBlendPreviewGrid", (1, 0),
-         {"base": Out("base"), "other": Out("toon"), "latents": Out("faces")}, (330, 300)),
-    Node("curve", "AtelierBlendStyleGANsByCurve", (1, 9),
-         {"base": Out("base"), "other": Out("toon"), "curve": "4:1, 32:1, 64:0.5, 128:0"}, (330, 190)),
-    Node("render", "AtelierGenerateImage", (1, 15), {"model": Out("curve"), "latents": Out("faces")}, (330, 120)),
-    save("save_grid", Out("grid"), (2, 0), "blend_grid/grid"),
-    save("save_curve", Out("render"), (2, 9), "blend_grid/curve"),
-    Node("keep", "AtelierSaveStyleGAN", (2, 18), {"model": Out("curve"), "name": "toon_curve"}, (330, 110)),
+    Group("1 Models and faces", [
+        note("## Choose a swap point\nThe grid shows every swap in both directions. Set **swap_at** to the column you like. "
+             "*Blend by Curve* gives each resolution its own weight."),
+        loader("base", "base"), loader("toon", "toon"),
+        Node("faces", "AtelierSampleLatents", {"model": Out("base"), "seed": 3, "batch_size": 2})]),
+    Group("2 Every swap point", [
+        Node("grid", "AtelierBlendPreviewGrid", {"base": Out("base"), "other": Out("toon"), "latents": Out("faces")}),
+        save("save_grid", Out("grid"), "blend_grid/grid")]),
+    Group("3 A curve", [
+        Node("curve", "AtelierBlendStyleGANsByCurve",
+             {"base": Out("base"), "other": Out("toon"), "curve": "4:1, 32:1, 64:0.5, 128:0"}),
+        Node("render", "AtelierGenerateImage", {"model": Out("curve"), "latents": Out("faces")}),
+        save("save_curve", Out("render"), "blend_grid/curve"),
+        Node("keep", "AtelierSaveStyleGAN", {"model": Out("curve"), "name": "toon_curve"})]),
 ]
+
+_INSIDE = [Group("Models", MODELS), Group("Face", found(Out("base"))), Group("Toon", [BLEND, RENDER, PASTE])]
+
+TOONIFY_BLUEPRINT = Blueprint(
+    _INSIDE, "Turns the face of a photograph into a toon, cartoon or painting and pastes it back (StyleGAN, Toonify): image "
+             "in; pasted image, toon and mask out.",
+    {"image": [("align", "image"), ("paste", "image")], "look": [("toon", "file")], "swap_at": [("blend", "swap_at")],
+     "coarse": [("blend", "coarse")], "quality": [("invert", "quality")]},
+    {"pasted": Out("paste"), "toon": Out("render"), "mask": Out("paste", 1)})

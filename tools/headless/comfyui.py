@@ -16,6 +16,8 @@ from . import PACK, Folders, Listener, Result
 NEEDS = ("torchsde", "torchvision", "transformers", "aiohttp", "av", "yaml", "scipy", "alembic", "sqlalchemy")
 """What ComfyUI can't start without, beside what this pack needs itself."""
 
+EXTRAS = ("mask", "preview_any", "video", "dataset", "images", "post_processing", "canny")
+"""Of ComfyUI's own further nodes, those that workflows use."""
 CACHE = {"lru": 0, "ram": 2.0, "ram_inactive": 4.0}
 """What newer versions ask for, in GB; the classic cache takes no notice of it."""
 
@@ -64,8 +66,9 @@ class ComfyUIEngine:
         self.loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self.loop)
         server.PromptServer(self.loop)
-        for extra in ("nodes_mask.py", "nodes_preview_any.py"):
-            path = Path(nodes.__file__).parent / "comfy_extras" / extra
+        for path in (Path(nodes.__file__).parent / "comfy_extras" / f"nodes_{name}.py" for name in EXTRAS):
+            if not path.is_file():  # of a newer or older ComfyUI
+                continue
             self.loop.run_until_complete(nodes.load_custom_node(str(path), module_parent="comfy_extras"))
         if not self.loop.run_until_complete(nodes.load_custom_node(str(PACK), module_parent="custom_nodes")):
             raise RuntimeError("ComfyUI could not load this pack; its log says why.")
