@@ -30,12 +30,17 @@ def rows_between(generator: LatentModel, where: str) -> list[int]:
     for layer in sorted(generator.layers, key=lambda layer: layer.kind == "rgb"):
         if layer.row is not None:
             by_row.setdefault(layer.row, layer.resolution)
-    spans = [_px_span(part) for part in where.split(",")]
+    spans = px_spans(where)
     rows = sorted(row for row, px in by_row.items() if any(lo <= px <= hi for lo, hi in spans))
     if not rows:
         known = sorted(set(by_row.values()))
         raise InvalidInput(f'No layer lies in "{where}"; this model has layers at {", ".join(map(str, known))} px.')
     return rows
+
+
+def px_spans(where: str) -> list[tuple[int, int]]:
+    """The ranges in px, both ends included, that a text as in rows_between names. Raises InvalidInput."""
+    return [_px_span(part) for part in where.split(",")]
 
 
 def _px_span(text: str) -> tuple[int, int]:

@@ -19,10 +19,15 @@ class Shape:
     """Displacements in units of the eye distance; 0 leaves the part alone, negative shrinks it."""
 
     eyes: float = 0.42
+    lids: float = 0.0
+    """Added to `eyes` upwards and downwards only: opens the lids, where magnifying alike makes slits of half-closed eyes."""
+    brows: float = 0.0
+    """How far the brows rise."""
     nose: float = -0.26
     jaw: float = 0.30
     chin: float = 0.12
     cranium: float = 0.12
+    mouth: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -60,13 +65,21 @@ def move(images: Tensor, points: Tensor, shape: Shape = Shape()) -> Tensor:  # n
     eyes, mouth = (left + right) / 2, (points[:, 3] + points[:, 4]) / 2
     unit = (right - left).norm(dim=-1).view(b, 1, 1)
 
-    def magnify(center: Tensor, radius: float, gain: float) -> Tensor:
+    def around(center: Tensor, radius: float) -> tuple[Tensor, Tensor]:
         away = at - center.view(b, 1, 1, 2)
-        falloff = (1 - (away.norm(dim=-1) / (radius * unit)).clamp(max=1) ** 2) ** 2
-        return -away * (falloff * gain)[..., None]
+        return away, ((1 - (away.norm(dim=-1) / (radius * unit)).clamp(max=1) ** 2) ** 2)[..., None]
 
-    offset = magnify(left, 0.60, shape.eyes) + magnify(right, 0.60, shape.eyes) + magnify(nose, 0.5, shape.nose)
+    def magnify(center: Tensor, radius: float, gain: float, upright: float = 0.0) -> Tensor:
+        away, falloff = around(center, radius)
+        return -away * falloff * torch.tensor([gain, gain + upright])
+
+    offset = magnify(left, 0.60, shape.eyes, shape.lids) + magnify(right, 0.60, shape.eyes, shape.lids)
+    offset = offset + magnify(nose, 0.5, shape.nose) + magnify(mouth, 0.8, shape.mouth)
     offset = offset + magnify(eyes - 0.75 * (mouth - eyes), 1.5, shape.cranium)
+    up = (eyes - mouth) / (eyes - mouth).norm(dim=-1, keepdim=True)
+    for eye in (left, right):
+        at_brow = around(eye + 0.38 * up * unit.view(b, 1), 0.55)[1]
+        offset = offset - at_brow * (shape.brows * unit[..., None] * up.view(b, 1, 1, 2))
     chin_y = (mouth + 0.55 * (mouth - eyes))[:, 1]
     down = (at[..., 1] - nose[:, 1].view(b, 1, 1)) / (chin_y - nose[:, 1]).view(b, 1, 1)
     inward = at[..., 0] - ((eyes + mouth) / 2)[:, 0].view(b, 1, 1)

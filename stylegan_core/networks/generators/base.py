@@ -43,6 +43,8 @@ class Synthesis(nn.Module):
     img_resolution: int
     img_channels: int
     takes_transform: ClassVar[bool] = False
+    local: ClassVar[bool] = False
+    """Whether the picture depends on one layer's features alone: a part of them, cut out by a hook, gives a part of it."""
 
     def forward(
         self,
