@@ -37,4 +37,4 @@ class LineNetwork(nn.Module):
         """The network that travels with the package, in eval mode, without gradients."""
         network = cls()
         network.load_state_dict({key: t.float() for key, t in load_asset("line_x4").items()})
-        return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

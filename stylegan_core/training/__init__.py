@@ -18,7 +18,8 @@ from .sampler import SamplerTraining, train_sampler
 from .trainer import PhaseInputs, Trainer, split_rows
 
 __all__ = [
-    "AdaController", "PairsOptions", "PairsScore", "PairsTrainer", "PhaseInputs", "ProgressiveSchedule", "SamplerTraining", "Stage", "TrainOptions", "Trainer",
+    "AdaController", "PairsOptions", "PairsScore", "PairsTrainer", "PhaseInputs", "ProgressiveSchedule",
+    "SamplerTraining", "Stage", "TrainOptions", "Trainer",
     "apply_augmentations", "augment", "discriminator_loss", "draw_augmentations", "generator_loss", "path_lengths",
     "process_reals", "r1_penalty", "split_rows", "train_sampler", "wgan_generator_loss", "wgan_gp_discriminator_loss",
 ]

@@ -135,8 +135,7 @@ class PairsTrainer:
             window = self.windows.draw(rng) if self.windows else None
             want = torch.stack([targets[k] for k in part]).to(ws)
             terms = self._losses(self.draw(ws[part], part[0], window), want, window, rng)
-            loss = sum(getattr(self.options, name) * value for name, value in terms.items())
-            assert isinstance(loss, Tensor)
+            loss = torch.stack([getattr(self.options, name) * value for name, value in terms.items()]).sum()
             (loss * (len(part) / len(chosen))).backward()
             for name, value in terms.items():
                 total[name] = total.get(name, 0.0) + float(value.detach()) * len(part) / len(chosen)
@@ -216,7 +215,8 @@ class PairsTrainer:
             child = rebuild(self.base, replace)
         score = None if self.last_score is None else asdict(self.last_score)
         notes = {"pairs": {"count": self.pairs, "steps": self.step, "options": asdict(self.options), "score": score}}
-        child.info = ModelInfo(self.base.info.family, parents=(lineage(self.base),), licence=self.base.info.licence, notes=notes)
+        info = self.base.info
+        child.info = ModelInfo(info.family, parents=(lineage(self.base),), licence=info.licence, notes=notes)
         return child
 
     def save(self, path: str | Path) -> Path:
@@ -230,8 +230,8 @@ class PairsTrainer:
         return write_safetensors(path, tensors, facts, overwrite=True)
 
     def _base_facts(self) -> dict[str, Any]:
-        weights = fingerprint({n: p for k, part in enumerate(self._frozen) for n, p in ((f"{k}.{n}", p) for n, p in part.items())})
-        return {"config": plain_config(self.base.config), "weights": weights}
+        frozen = {f"{k}.{name}": p for k, part in enumerate(self._frozen) for name, p in part.items()}
+        return {"config": plain_config(self.base.config), "weights": fingerprint(frozen)}
 
     def resume(self, path: str | Path) -> None:
         """Go on where `save` wrote: bit-equal on one device to never having stopped.
