@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from stylegan_core.networks.base import Generator
 from torch import Tensor
 from tqdm import tqdm
 
 import stylegan_core as sg
-from stylegan_core.networks.base import Generator
 from stylegan_core.networks.mapping import MappingNetwork, truncate
 from stylegan_core.training.pairs import PairsTrainer
 
