@@ -24,10 +24,11 @@ from ..checkpoints.safetensors_file import read_json, write_safetensors
 from ..checkpoints.saving import lineage, plain_config
 from ..errors import AtelierError, InvalidInput, LoadError
 from ..latents import Latents
+from ..latents.mixing import px_spans
+from ..latents.signature import fingerprint
 from ..losses.perceptual import LPIPS
-from ..mixing import px_spans
-from ..networks.base import Generator, ModelInfo
-from ..networks.mapping import fingerprint
+from ..networks.generators.base import Generator
+from ..networks.info import ModelInfo
 from ..runtime import alias, private_copy, rebuild, rows_at_once
 from .pairs_options import PairsOptions
 from .window import Window, Windows

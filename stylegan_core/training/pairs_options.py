@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, fields
 
 from ..errors import InvalidInput
-from ..mixing import px_spans
+from ..latents.mixing import px_spans
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import InvalidInput
-from ..networks.base import StyledLayer, Synthesis
+from ..networks.generators.base import StyledLayer, Synthesis
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from stylegan_core.networks.base import Generator
 from torch import Tensor
 from tqdm import tqdm
 
 import stylegan_core as sg
-from stylegan_core.networks.mapping import MappingNetwork, truncate
+from stylegan_core.latents.codes import truncate
+from stylegan_core.networks.generators.base import Generator
+from stylegan_core.networks.mapping import MappingNetwork
 from stylegan_core.training.pairs import PairsTrainer
 
 FIRST = 2_000_000

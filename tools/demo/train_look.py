@@ -16,9 +16,8 @@ import torch
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from stylegan_core.networks.base import Generator  # noqa: E402
-
 import stylegan_core as sg  # noqa: E402
+from stylegan_core.networks.generators.base import Generator  # noqa: E402
 from stylegan_core.training.pairs import PairsTrainer  # noqa: E402
 from stylegan_core.training.pairs_options import PairsOptions  # noqa: E402
 from tools.demo.family import Pictures, family_ws, save_picture, train  # noqa: E402
