@@ -35,3 +35,7 @@ class FaceNotFound(AtelierError):
 
 class InvalidInput(AtelierError):
     """An argument is outside its range or of the wrong shape."""
+
+
+class TrainingStopped(AtelierError):
+    """Training can't go on; what was learnt is kept."""
