@@ -25,7 +25,7 @@ class AlignVideoFaces(io.ComfyNode):
         return schema(
             "Align Video Faces", "video",
             description="Follows one face through the frames of a video and cuts it out upright and without trembling, as "
-                        "StyleGAN's faces are. Frames in which it is lost are bridged.",
+                        "StyleGAN's faces are. Short losses are bridged; frames without it stay as they were.",
             search_aliases=["face tracking", "video face crop", "stabilize face", "ffhq align"],
             inputs=[
                 io.Image.Input("frames", tooltip="The frames in order, of one shot."),
@@ -36,15 +36,25 @@ class AlignVideoFaces(io.ComfyNode):
                 StyleGAN.Input("size_of", optional=True, tooltip="Take the size of this model instead."),
                 advanced(io.Int.Input("smallest", default=0, min=0, max=2048,
                                       tooltip="Side of the smallest face to look for, in pixels; 0: a 22nd of the picture.")),
+                advanced(io.Float.Input("fps", default=24.0, min=1.0, max=1000.0, step=1.0, optional=True,
+                                        tooltip="Frames a second of the video, for bridge.")),
+                advanced(io.Float.Input("bridge", default=0.5, min=0.0, max=60.0, step=0.1, optional=True,
+                                        tooltip="Seconds for which a lost face is still drawn, between where it was and where "
+                                                "it comes back. Frames without a face for longer stay as they are.")),
+                advanced(io.Int.Input("search_every", default=4, min=1, max=1000, optional=True,
+                                      tooltip="Frames from one search of the whole picture to the next; between them the face "
+                                              "is looked for where it was. 1: always the whole, slowest.")),
             ],
-            outputs=[io.Image.Output("crops", tooltip="The face in every frame."),
+            outputs=[io.Image.Output("crops", tooltip="The face in every frame that shows it."),
                      Faces.Output("faces", tooltip="Where each crop came from, for Paste Faces Back.")])
 
     @classmethod
     def execute(cls, frames: torch.Tensor, size: int, smoothing: float, size_of: Resident | None = None,
-                smallest: int = 0) -> io.NodeOutput:
+                smallest: int = 0, fps: float = 24.0, bridge: float = 0.5, search_every: int = 4) -> io.NodeOutput:
         size = size_of.core.img_resolution if size_of else size
-        crops, faces = sg.take_video_faces(CoreFrames(frames), size, smoothing, smallest or None, on_step=progress())
+        crops, faces = sg.take_video_faces(CoreFrames(frames), size, smoothing, smallest or None, on_step=progress(), fps=fps,
+                                           bridge=bridge, search_every=search_every)
+        tell(sg.video_notes(faces, len(frames)))
         return io.NodeOutput(to_image(crops), faces)
 
 

@@ -27,7 +27,7 @@ from .faces.batch import outline_faces, pasting_notes, return_faces, take_faces
 from .faces.detection import find_faces
 from .faces.frame import alignment_notes
 from .faces.head_mask import head_mask
-from .faces.smoothing import smooth_over_time, take_video_faces
+from .faces.smoothing import smooth_over_time, take_video_faces, video_notes
 from .inversion import PRESETS, InversionOptions, InversionResult, Inverter, invert
 from .inversion.encode import PortraitEncoder, encode
 from .inversion.report import Report, report
@@ -91,5 +91,5 @@ __all__ = [
     "mix_latents", "moving_crop", "outline_faces", "parse_curve", "parse_indices", "parse_numbers", "parse_weights",
     "paste_face", "pasting_notes", "preset_color", "read_image", "recommend_styles", "recommendation_sheet", "refine_style",
     "render", "report", "return_faces", "rows_between", "sample_z", "save", "slerp", "smooth_over_time", "style_grid",
-    "style_sheet", "take_faces", "take_video_faces", "toonify", "transfer_style", "tune", "write_image",
+    "style_sheet", "take_faces", "take_video_faces", "toonify", "transfer_style", "tune", "video_notes", "write_image",
 ]

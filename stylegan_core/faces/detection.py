@@ -91,26 +91,25 @@ def detect_faces(
     return [_detect_one(_as_rgb(image), min_size, config, detector) for image in images]
 
 
-def find_faces(images: Tensor | Sequence[Tensor], min_size: float | None = None, detector: MTCNN | None = None,
-               turn: int | None = None) -> list[list[Face]]:
+def find_faces(images: Tensor | Sequence[Tensor], min_size: float | None = None,
+               detector: MTCNN | None = None) -> list[list[Face]]:
     """detect_faces for photographs that may lie on a side or stand on their head, as cameras leave them.
 
     The other turns are tried where the best upright face scores below UPRIGHT_SCORE; the turn with the best face is kept.
     Boxes and points are the given image's own, so align_face cuts such a face out upright and pasting turns it back.
-    turn: look in this one alone.
     """
     if len(images) == 0:
         return []
     detector = detector or MTCNN.embedded(images[0].device)
-    return [_best_turn(image, min_size, detector, turn) for image in images]
+    return [_best_turn(image, min_size, detector) for image in images]
 
 
-def _best_turn(image: Tensor, min_size: float | None, detector: MTCNN, turn: int | None) -> list[Face]:
+def _best_turn(image: Tensor, min_size: float | None, detector: MTCNN) -> list[Face]:
     best: list[Face] = []
-    for k in range(4) if turn is None else (turn,):
+    for k in range(4):
         turned = detect_faces([torch.rot90(image, k, (-2, -1))], min_size, detector=detector)[0]
         if _top(turned) > _top(best):
-            best = [_turned_back(face, k, image) for face in turned]
+            best = [turned_back(face, k, image) for face in turned]
         if _top(best) >= UPRIGHT_SCORE:
             break
     return best
@@ -120,8 +119,14 @@ def _top(faces: list[Face]) -> float:
     return max((face.score for face in faces), default=0.0)
 
 
-def _turned_back(face: Face, k: int, image: Tensor) -> Face:
-    """A face of torch.rot90(image, k) in the image's own pixels."""
+@torch.no_grad()
+def look_again(image: Tensor, face: Face, detector: MTCNN, config: DetectConfig | None = None) -> list[Face]:
+    """The face near to where `face` was, in the next frame [C, H, W] of a video: the last stage alone, without a search."""
+    return _output(_as_rgb(image), face.box[None].to(image.device).float() + 0.5, config or DetectConfig(), detector)
+
+
+def turned_back(face: Face, k: int, image: Tensor) -> Face:
+    """A face of torch.rot90(image, k, (-2, -1)) in the image's own pixels."""
     height, width = image.shape[-2:]
     back: Callable[[Tensor], Tensor] = (
         lambda at: at,

@@ -11,7 +11,7 @@ import stylegan_core as sg
 from stylegan_core.errors import FaceNotFound, InvalidInput
 from stylegan_core.faces import smoothing
 from stylegan_core.faces.detection import Face
-from stylegan_core.faces.smoothing import fill_gaps, smooth_over_time, take_video_faces, track_face
+from stylegan_core.faces.smoothing import bridge_gaps, smooth_over_time, take_video_faces, track_face, video_notes
 
 FRONTAL = torch.tensor([[-20.0, -20], [20, -20], [0, 0], [-18, 20], [18, 20]])
 SIZE = 100.0
@@ -28,8 +28,13 @@ def seen(monkeypatch):
 
     def script(found: list[list[Face]]) -> torch.Tensor:
         frames = torch.zeros(len(found), 3, 400, 400) + torch.arange(len(found))[:, None, None, None] / 100
-        monkeypatch.setattr(smoothing, "detect_faces",
-                            lambda images, *_, **__: [found[round(float(images[0][0, 0, 0]) * 100)]])
+
+        def said(images, *_, **__):
+            return [found[round(float(images[0][0, 0, 0]) * 100)]]
+
+        for name in ("detect_faces", "find_faces"):
+            monkeypatch.setattr(smoothing, name, said)
+        monkeypatch.setattr(smoothing, "look_again", lambda image, *_: said([image])[0])
         monkeypatch.setattr(smoothing.MTCNN, "embedded", classmethod(lambda cls, device: None))
         return frames
 
@@ -61,13 +66,78 @@ def test_short_and_unsmoothed_paths_are_themselves():
             smooth_over_time(torch.ones(3), wrong)
 
 
-def test_gaps_are_bridged_and_ends_held():
-    here = [None, FRONTAL, None, None, FRONTAL + 3, None]
-    filled = fill_gaps(here)
-    shift = (filled - FRONTAL).mean((1, 2))
-    torch.testing.assert_close(shift, torch.tensor([0.0, 0, 1, 2, 3, 3], dtype=torch.float64))
-    with pytest.raises(FaceNotFound, match="None of 3 frames"):
-        fill_gaps([None, None, None])
+def test_short_gaps_are_bridged_and_nothing_else():
+    here = [None, FRONTAL, None, None, FRONTAL + 3, None, None, None, FRONTAL, None]
+    bridged = bridge_gaps(here, 2)
+    assert [p is None for p in bridged] == [True, False, False, False, False, True, True, True, False, True]
+    shift = torch.stack([p for p in bridged[1:5] if p is not None]).sub(FRONTAL).mean((1, 2))
+    torch.testing.assert_close(shift, torch.tensor([0.0, 1, 2, 3], dtype=torch.float64))
+    assert [p is None for p in bridge_gaps(here, 0)] == [p is None for p in here]
+    assert bridge_gaps([None, None], 5) == [None, None]
+
+
+@pytest.mark.parametrize(("fps", "bridge", "drawn"), [(24.0, 0.5, [1, 2, 3, 7, 8]), (2.0, 0.5, [1, 2, 3, 7, 8]),
+                                                      (24.0, 0.0, [1, 3, 7, 8]), (6.0, 0.5, [1, 2, 3, 4, 5, 6, 7, 8])])
+def test_frames_without_a_face_are_left_alone(seen, fps, bridge, drawn):
+    """Gaps of one and three frames; ends without a face."""
+    if (fps, bridge) == (24.0, 0.5):
+        bridge = 2 / 24
+    frames = seen([[face(200, 200)] if t in (1, 3, 7, 8) else [] for t in range(12)])
+    crops, places = take_video_faces(frames, 16, 0.0, fps=fps, bridge=bridge)
+    assert [place.image for place in places] == drawn
+    pasted, mask = sg.return_faces(frames, -crops + 0.5, places, outline="oval")
+    for t in range(12):
+        assert torch.equal(pasted[t], frames[t]) == (t not in drawn) and bool(mask[t].any()) == (t in drawn)
+    assert video_notes(places, 12) == (f"{12 - len(drawn)} of 12 frames show no face that can be followed and stay as they "
+                                       f"are.",)
+    assert video_notes(places, len(drawn)) == ()
+
+
+def test_stretches_are_smoothed_each_for_itself(seen):
+    """What happened before a long gap does not pull at what comes after it."""
+    frames = seen([[face(100, 100)]] * 4 + [[]] * 30 + [[face(300, 300)]] * 4)
+    _, places = take_video_faces(frames, 8, smoothing=5.0)
+    middles = torch.stack([place.transform.quad.mean(0) for place in places])
+    torch.testing.assert_close(middles[:4], middles[:1].expand(4, 2))
+    torch.testing.assert_close(middles[4:] - middles[:4], torch.full((4, 2), 200.0).double())
+
+
+def test_the_whole_frame_is_searched_now_and_then(seen, monkeypatch):
+    frames = seen([[face(100 + t, 100)] for t in range(13)])
+    looks: list[str] = []
+
+    def counted(name):
+        call = getattr(smoothing, name)
+        return lambda *a, **k: (looks.append(name), call(*a, **k))[1]
+
+    for name in ("detect_faces", "find_faces", "look_again"):
+        monkeypatch.setattr(smoothing, name, counted(name))
+    found = track_face(frames, search_every=4)
+    assert all(p is not None for p in found)
+    assert looks == ["find_faces", *["look_again"] * 3, *["detect_faces", *["look_again"] * 3] * 2, "detect_faces"]
+    looks.clear()
+    track_face(frames, search_every=1)
+    assert "look_again" not in looks
+    with pytest.raises(InvalidInput, match="every 0 frames"):
+        track_face(frames, search_every=0)
+
+
+def test_a_lost_face_is_searched_at_once(seen):
+    frames = seen([[face(100, 100)], [], [face(110, 100)], [face(110, 100)]])
+    assert [p is None for p in track_face(frames, search_every=100)] == [False, True, False, False]
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+def test_tracking_agrees_with_searching_every_frame_in_any_turn(astronaut, detector, turns):
+    frames = torch.rot90(sg.moving_crop(astronaut, 3, 200), turns, (2, 3))
+    plain, quick = (track_face(frames, detector=detector, search_every=every) for every in (1, 5))
+    upright = track_face(sg.moving_crop(astronaut, 3, 200), detector=detector, search_every=1)
+    for a, b, c in zip(plain, quick, upright, strict=True):
+        assert a is not None and b is not None and c is not None
+        assert (a - b).abs().max() < 1.5
+        x, y = c.T
+        back = {0: (x, y), 1: (y, 199 - x)}[turns]
+        assert (a - torch.stack(back, 1)).abs().max() < 1.5
 
 
 def test_the_same_person_is_followed(seen):
@@ -78,13 +148,12 @@ def test_the_same_person_is_followed(seen):
     assert [None if p is None else round(float(p.mean(0)[0])) for p in found] == [60, 64, None, None, 76]
 
 
-def test_a_face_found_late_is_held_backwards(seen):
+def test_a_face_found_late_begins_there(seen):
     frames = seen([[], [face(90, 100)], [face(94, 100)]])
     _, places = take_video_faces(frames, 32, smoothing=0.0)
     quads = [place.transform.quad for place in places]
-    torch.testing.assert_close(quads[0], quads[1])
-    torch.testing.assert_close(quads[2] - quads[1], torch.tensor([4.0, 0]).double().expand(4, 2))
-    assert [place.image for place in places] == [0, 1, 2]
+    torch.testing.assert_close(quads[1] - quads[0], torch.tensor([4.0, 0]).double().expand(4, 2))
+    assert [place.image for place in places] == [1, 2]
 
 
 def test_crops_of_a_trembling_detector_are_steadier(seen):
