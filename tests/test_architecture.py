@@ -18,7 +18,7 @@ COMFY_MODULES = {"residency.py", "progress.py", "images.py", "files.py", "types.
 """Of nodes/, beside the schema classes themselves."""
 ORDER = [
     "errors", "options", "assets", "ops", "latents", "networks", "checkpoints", "runtime", "engine", "losses", "blending",
-    "pictures", "faces", "inversion", "tuning", "directions", "stylization", "training", "metrics", "pipeline", "cli",
+    "pictures", "faces", "inversion", "tuning", "directions", "stylization", "metrics", "training", "pipeline", "cli",
     "__init__", "__main__",
 ]
 """The core from the ground up: a part imports only from parts before it, at any depth of a file."""

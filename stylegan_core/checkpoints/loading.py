@@ -26,7 +26,8 @@ from .training_facts import training_facts
 from .unwrap import Which, unwrap
 
 OWN_LAYOUT = "atelier"
-NO_NETWORKS = {"directions": "semantic directions", "delta": "the difference of a tuned model from its base"}
+NO_NETWORKS = {"directions": "semantic directions", "delta": "the difference of a tuned model from its base",
+               "training_state": "the state of a training run"}
 """Other things this project writes, by the family in their metadata."""
 
 

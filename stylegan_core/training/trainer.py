@@ -14,16 +14,19 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
 
 from ..errors import InvalidInput
 from ..losses.adversarial import discriminator_loss, generator_loss, path_lengths, r1_penalty
-from ..networks.generators.base import Generator
+from ..networks.generators.base import Generator, NoiseMode
 from .ada import AdaController
 from .augmentation import apply_augmentations
 from .options import TrainOptions
 
 Phase = Literal["Gmain", "Greg", "Dmain", "Dreg"]
 Reduce = Callable[[Tensor], Tensor]
+Term = Callable[[Generator, Tensor, "PhaseInputs"], Tensor]
+"""(generator in training, ws, inputs) -> scalar, a mean over the images."""
 CLEANED = 1e5
 """What stands in for an infinite gradient; NaN becomes 0."""
 
@@ -97,8 +100,12 @@ class Trainer:
         self.iteration = 0
         self.file_args: dict[str, Any] = {}
         """Settings of the training file it was resumed from."""
-        self.bad = torch.zeros((), dtype=torch.bool, device=_like(generator).device)
-        """Whether a gradient was no number since this was last cleared."""
+        self.noise_mode: NoiseMode = "random"
+        """Of images whose inputs bring no maps."""
+        self.terms: list[Term] = []
+        """Further losses of Gmain."""
+        self.bad = {name: torch.zeros((), dtype=torch.bool, device=_like(generator).device) for name in _LOSSES}
+        """Phase -> whether a gradient was no number since this was last cleared; stays on the device."""
         generator.w_avg = generator.w_avg.clone()
         for network, tag in ((generator, "G"), (discriminator, "D")):
             for name, parameter in network.named_parameters():
@@ -129,17 +136,18 @@ class Trainer:
         loss = _LOSSES[name](self, parts, total)
         self._move_w_avg(total)
         if step:
-            self.step(name[0])
+            self.step(name)
         return loss
 
-    def step(self, tag: str) -> None:
+    def step(self, phase: Phase) -> None:
         """Adam on what the parts left in `.grad`, summed over processes. An untouched tensor has gradient zero, not none."""
+        tag = phase[0]
         parameters = self.parameters(tag)
         if not parameters:
             return
         flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters])
         flat = self.reduce(flat)
-        self.bad |= ~flat.abs().amax().isfinite()
+        self.bad[phase] = self.bad[phase] | ~flat.abs().amax().isfinite()
         flat = torch.nan_to_num(flat, nan=0.0, posinf=CLEANED, neginf=-CLEANED)
         for parameter, gradient in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
             parameter.grad = gradient.view_as(parameter)
@@ -172,9 +180,12 @@ class Trainer:
         return torch.cat([ws[:, : x.cutoff], self.G.mapping(x.z_mix, x.c)[:, x.cutoff :]], dim=1)
 
     def draw(self, ws: Tensor, x: PhaseInputs) -> Tensor:
-        return self.G.synthesis(ws, noise_mode="random", noise=x.noise, **self._level())
+        return self.G.synthesis(ws, noise_mode=self.noise_mode, noise=x.noise, **self._level())
 
     def score(self, images: Tensor, c: Tensor | None, augmentation: Mapping[str, Tensor] | None) -> Tensor:
+        side: int = self.D.img_resolution  # type: ignore[assignment]
+        if images.shape[-1] > side:
+            images = adaptive_avg_pool2d(images, side)
         if augmentation:
             images = apply_augmentations(images, augmentation)
         return self.D(images, **({} if c is None else {"c": c}), **self._level())
@@ -190,8 +201,10 @@ class Trainer:
     def _generator_main(self, parts: list[PhaseInputs], total: int) -> Tensor:
         losses = []
         for x in parts:
-            images = self.draw(self.styles(x), x)
-            loss = generator_loss(self.score(images, x.c, x.fake_augmentation))
+            ws = self.styles(x)
+            loss = generator_loss(self.score(self.draw(ws, x), x.c, x.fake_augmentation))
+            for term in self.terms:
+                loss = loss + term(self.G, ws, x)
             losses.append(self._backward("G", loss * (len(x) / total)))
         return torch.stack(losses).sum()
 

@@ -1,0 +1,301 @@
+"""What a model learns from: a folder, a zip, a batch of pictures; checked as a whole, prepared once, read from disk."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from ..errors import FaceNotFound, InvalidInput
+from ..faces.batch import take_faces
+from ..pictures.files import SUFFIXES, from_uint8, to_rgb_picture, to_uint8
+
+LABELS = "dataset.json"
+"""NVIDIA's dataset zips tell each picture's class or vector here."""
+TINY = 32
+"""Pictures whose shorter side is below this are left out."""
+WORKERS, AHEAD = 4, 16
+SOME = 8
+"""Names a sentence lists before it counts the rest."""
+
+OnStep = Callable[[int, int, Tensor | None], None]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture of a source."""
+
+    name: str
+    read: Callable[[], bytes | np.ndarray]
+    """Its file's bytes, or uint8 [H, W, 3]."""
+    label: Any = None
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """Prepared pictures: uint8 [N, C, R, R] in a file that is mapped, not read."""
+
+    images: np.ndarray
+    names: tuple[str, ...]
+    labels: np.ndarray | None = None
+    """float32 [N, c_dim]."""
+    notes: tuple[str, ...] = ()
+    """What was left out or changed, a sentence a kind."""
+    sha256: str = ""
+    """Of what was prepared."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def resolution(self) -> int:
+        return self.images.shape[-1]
+
+    @property
+    def c_dim(self) -> int:
+        return 0 if self.labels is None else self.labels.shape[1]
+
+    def take(self, rows: np.ndarray, flips: np.ndarray | None = None) -> Tensor:
+        """float32 [B, C, R, R] in [-1, 1]; flips: which are mirrored."""
+        pixels = torch.from_numpy(self.images[rows]).float() / 127.5 - 1
+        if flips is not None and flips.any():
+            pixels = torch.where(torch.from_numpy(flips).view(-1, 1, 1, 1), pixels.flip(3), pixels)
+        return pixels
+
+    def labels_of(self, rows: np.ndarray) -> Tensor | None:
+        return None if self.labels is None else torch.from_numpy(self.labels[rows])
+
+
+def prepare_pictures(source: str | Path | Tensor, resolution: int, cache: str | Path, align: bool = False, channels: int = 3,
+                     least: int = 1, labelled: bool = False, on_step: OnStep | None = None) -> PictureSet:
+    """Check every picture of a folder, a zip or a batch [N, C, H, W] in [-1, 1]; make them square; keep them in `cache`.
+
+    Left out, with a note that names them: unreadable ones, doubles, those below 32 px, those without a face when `align`.
+    Kept, with a note: gray ones, those with alpha (laid on white), those smaller than `resolution`. align: turn and crop faces
+    as FFHQ does. labelled: dataset.json must tell each picture's class. Raises InvalidInput when fewer than `least` are left.
+    """
+    entries = list_pictures(source)
+    if labelled and any(e.label is None for e in entries):
+        raise InvalidInput(f"The model has classes and {sum(e.label is None for e in entries)} of {len(entries)} pictures have "
+                           f"no label; give a zip or folder with a {LABELS} that tells each picture's class.")
+    key = _key(source, entries, resolution, align, channels)
+    folder = Path(cache)
+    made = folder / f"{key}.json"
+    if not made.is_file():
+        _prepare(entries, resolution, folder, key, align, channels, on_step)
+    found = _open(folder, key)
+    if len(found) < least:
+        detail = f" ({' '.join(found.notes)})" if found.notes else ""
+        raise InvalidInput(f"{len(found)} of {len(entries)} pictures can be used and at least {least} are needed; add "
+                           f"pictures{detail}.")
+    return found
+
+
+def list_pictures(source: str | Path | Tensor) -> list[Entry]:
+    """The pictures of a source in the order of their names, unread. Raises InvalidInput when there are none."""
+    if isinstance(source, Tensor):
+        if source.ndim != 4 or source.shape[1] not in (1, 3, 4):
+            raise InvalidInput(f"A batch of pictures has shape {list(source.shape)}; give [batch, 3, height, width].")
+        return [Entry(f"picture {i}", lambda x=x: to_uint8(x[:3].expand(3, -1, -1))) for i, x in enumerate(source)]
+    path = Path(source)
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+        index = path / LABELS
+        labels = _labels(index.read_bytes() if index.is_file() else None)
+        named = [(p.relative_to(path).as_posix(), p.read_bytes) for p in files]
+    elif path.is_file() and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = sorted(n for n in archive.namelist() if Path(n).suffix.lower() in SUFFIXES)
+            labels = _labels(archive.read(LABELS) if LABELS in archive.namelist() else None)
+        named = [(name, lambda name=name: _from_zip(path, name)) for name in names]
+    else:
+        raise InvalidInput(f"{path} is neither a folder nor a zip of pictures; check the path.")
+    if not named:
+        raise InvalidInput(f"{path} holds no pictures; give {', '.join(SUFFIXES)} files.")
+    return [Entry(name, read, labels.get(name)) for name, read in named]
+
+
+def _from_zip(path: Path, name: str) -> bytes:
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(name)
+
+
+def _labels(text: bytes | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    try:
+        pairs = json.loads(text)["labels"] or []
+        return {str(name): label for name, label in pairs}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(f"{LABELS} can't be understood ({error}); it has the form "
+                           '{"labels": [["name.png", class], ...]}.') from error
+
+
+def _key(source: str | Path | Tensor, entries: list[Entry], resolution: int, align: bool, channels: int) -> str:
+    """Names what is prepared and how; another one for a changed file."""
+    digest = hashlib.sha256(f"2 {resolution} {align} {channels}".encode())
+    for entry in entries:
+        digest.update(f"{entry.name} {entry.label}".encode())
+        if isinstance(source, Tensor):
+            digest.update(np.ascontiguousarray(entry.read()).tobytes())
+        elif Path(source).is_dir():
+            told = (Path(source) / entry.name).stat()
+            digest.update(f"{told.st_size} {told.st_mtime_ns}".encode())
+    if not isinstance(source, Tensor) and Path(source).is_file():
+        told = Path(source).stat()
+        digest.update(f"{told.st_size} {told.st_mtime_ns}".encode())
+    return digest.hexdigest()[:24]
+
+
+@dataclass
+class _Report:
+    """What happened to which pictures."""
+
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    changed: dict[str, list[str]] = field(default_factory=dict)
+
+    def notes(self) -> list[str]:
+        said = [f"Left out, {why}: {_some(names)}." for why, names in self.left_out.items()]
+        return said + [f"Kept, {why}: {_some(names)}." for why, names in self.changed.items()]
+
+
+def _some(names: list[str]) -> str:
+    rest = f" and {len(names) - SOME} more" if len(names) > SOME else ""
+    return ", ".join(names[:SOME]) + rest
+
+
+def _prepare(entries: list[Entry], resolution: int, folder: Path, key: str, align: bool, channels: int,
+             on_step: OnStep | None) -> None:
+    """Write key.bin and, last, key.json; what is not whole has no json."""
+    report, kept, seen = _Report(), [], {}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f"{key}.bin.tmp").open("wb") as file:
+            for i, (entry, picture) in enumerate(_decoded(entries, report)):
+                square = None if picture is None else _square(entry, picture, resolution, align, report)
+                if square is not None:
+                    pixels = square.convert("L" if channels == 1 else "RGB")
+                    bytes_ = np.atleast_3d(np.asarray(pixels)).transpose(2, 0, 1).tobytes()
+                    twin = seen.setdefault(hashlib.sha256(bytes_).digest(), entry.name)
+                    if twin == entry.name:
+                        file.write(bytes_)
+                        kept.append(entry)
+                    else:
+                        report.left_out.setdefault("doubles of others", []).append(entry.name)
+                if on_step is not None:
+                    on_step(i + 1, len(entries), None if square is None else from_uint8(np.asarray(square)))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(folder / f"{key}.bin.tmp", folder / f"{key}.bin")
+        facts = {"shape": [len(kept), channels, resolution, resolution], "names": [e.name for e in kept],
+                 "labels": [e.label for e in kept], "notes": report.notes()}
+        temporary = folder / f"{key}.json.tmp"
+        temporary.write_text(json.dumps(facts), encoding="utf-8")
+        os.replace(temporary, folder / f"{key}.json")
+    except PermissionError as error:
+        raise InvalidInput(f"{folder} can't be written to ({error.strerror}); choose a folder of your own.") from error
+    finally:
+        (folder / f"{key}.bin.tmp").unlink(missing_ok=True)
+
+
+def _decoded(entries: list[Entry], report: _Report) -> Iterator[tuple[Entry, Image.Image | None]]:
+    """Pictures in order, a few read ahead by threads (decoding lets go of the interpreter)."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        waiting = []
+        for entry in [*entries, *[None] * AHEAD]:
+            if entry is not None:
+                waiting.append((entry, pool.submit(_decode, entry)))
+            if waiting and (entry is None or len(waiting) > AHEAD):
+                first, future = waiting.pop(0)
+                picture, left_out, changed = future.result()
+                for said, into in ((left_out, report.left_out), (changed, report.changed)):
+                    if said:
+                        into.setdefault(said, []).append(first.name)
+                yield first, picture
+        while waiting:
+            first, future = waiting.pop(0)
+            yield first, future.result()[0]
+
+
+def _decode(entry: Entry) -> tuple[Image.Image | None, str, str]:
+    """(picture, why it is left out, what was changed)."""
+    try:
+        content = entry.read()
+        if isinstance(content, np.ndarray):
+            return Image.fromarray(content), "", ""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as file:
+                upright = ImageOps.exif_transpose(file)
+                changed = _oddity(upright)
+                picture = to_rgb_picture(upright)
+    except Exception as error:  # whatever a decoder raises about a broken file
+        return None, f"unreadable ({type(error).__name__})", ""
+    if min(picture.size) < TINY:
+        return None, f"smaller than {TINY} px", ""
+    return picture, "", changed
+
+
+def _oddity(picture: Image.Image) -> str:
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        alpha = picture.convert("RGBA").getchannel("A").getextrema()
+        return "transparent places became white" if alpha != (255, 255) else ""
+    return "gray" if picture.mode in ("1", "L") or picture.mode.startswith("I") else ""
+
+
+def _square(entry: Entry, picture: Image.Image, resolution: int, align: bool, report: _Report) -> Image.Image | None:
+    if align:
+        try:
+            crops, _ = take_faces([from_uint8(np.asarray(picture))[0]], resolution)
+        except FaceNotFound:
+            report.left_out.setdefault("no face found", []).append(entry.name)
+            return None
+        return Image.fromarray(to_uint8(crops[0]))
+    side = min(picture.size)
+    if side < resolution:
+        report.changed.setdefault(f"smaller than {resolution} px and enlarged", []).append(entry.name)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    return picture.resize((resolution, resolution), Image.Resampling.LANCZOS, (left, top, left + side, top + side),
+                          reducing_gap=3.0)
+
+
+def _open(folder: Path, key: str) -> PictureSet:
+    facts: Mapping[str, Any] = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
+    shape = tuple(facts["shape"])
+    images = np.memmap(folder / f"{key}.bin", np.uint8, "r", shape=shape) if shape[0] else np.zeros(shape, np.uint8)
+    return PictureSet(images, tuple(facts["names"]), _one_hot(facts["labels"]), tuple(facts["notes"]), key)
+
+
+def _one_hot(labels: list[Any]) -> np.ndarray | None:
+    """Classes -> one-hot rows, vectors as they are; None without labels. Raises InvalidInput for a mixture."""
+    if not labels or any(label is None for label in labels):
+        return None
+    if all(isinstance(label, int) for label in labels):
+        return np.eye(max(labels) + 1, dtype=np.float32)[labels]
+    try:
+        return np.array(labels, np.float32).reshape(len(labels), -1)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{LABELS} mixes classes and vectors; give one kind for all pictures.") from error
+
+
+def rows_of(position: int, batch: int, total: int, seed: int) -> np.ndarray:
+    """Rows of `batch` draws from place `position` of an endless order: every `total` draws are a fresh permutation.
+
+    A function of its arguments, so that a resumed run goes on where it was.
+    """
+    places = np.arange(position, position + batch)
+    orders = {epoch: np.random.default_rng([seed, int(epoch)]).permutation(total) for epoch in np.unique(places // total)}
+    return np.array([orders[place // total][place % total] for place in places])

@@ -1,0 +1,73 @@
+"""The discriminator a transfer starts with: the parent's own where its file has one, else a fresh one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..checkpoints import load
+from ..errors import LoadError
+from ..networks import Discriminator, DiscriminatorConfig, StyleGAN1Discriminator, StyleGAN1DiscriminatorConfig
+from ..networks.generators.base import Generator
+from ..networks.mapping import FullyConnected, MappingConfig
+
+BASES = {"full": 16384, "small": 4096}
+"""Channels times pixels of a fresh discriminator, 512 channels at most; small: for a CPU."""
+
+
+def find_discriminator(base: Generator, resolution: int, dtype: torch.dtype = torch.float32,
+                       seed: int = 0) -> tuple[nn.Module, str]:
+    """(discriminator that looks at `resolution` px, a sentence on where it is from). seed: of a fresh one's weights."""
+    source = Path(base.info.source) if base.info.source else None
+    if source is not None and source.is_file():
+        try:
+            found = load(source, dtype=dtype, which="discriminator")
+        except LoadError:
+            found = None
+        if found is not None and _fits(found, base, resolution):
+            return found, f"The discriminator is the one of {source.name}."
+    size = "small" if resolution <= 128 or base.kind == "mobilestylegan" else "full"
+    return fresh_discriminator(base, resolution, size, seed).to(dtype), (
+        "The model's file has no discriminator that fits, so a fresh one learns along; expect the first thousand pictures to "
+        "teach it alone, and every tensor of it to start from random numbers.")
+
+
+def _fits(found: nn.Module, base: Generator, resolution: int) -> bool:
+    same = getattr(found, "c_dim", 0) == base.c_dim
+    return same and (found.img_resolution, found.img_channels) == (resolution, base.img_channels)
+
+
+def fresh_discriminator(base: Generator, resolution: int, size: str = "full", seed: int = 0) -> nn.Module:
+    """Seeded random weights in the shape that suits the base's family."""
+    with torch.random.fork_rng(devices=[]):
+        network = _shaped(base, resolution, size)
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for module in network.modules():
+            weight = getattr(module, "weight", None)
+            if isinstance(weight, nn.Parameter):  # equalized: normal over the multiplier of the learning rate
+                gain = module.bias_gain if isinstance(module, FullyConnected) else 1.0
+                weight.copy_(torch.randn(weight.shape, generator=draw) / gain)
+    return network
+
+
+def _shaped(base: Generator, resolution: int, size: str) -> nn.Module:
+    levels = resolution.bit_length() - 2
+    channels = tuple(min(512, BASES[size] // (4 << i)) for i in range(levels))
+    if base.kind == "stylegan1":
+        return StyleGAN1Discriminator(StyleGAN1DiscriminatorConfig(channels, base.img_channels, base.c_dim))
+    mapping = MappingConfig(0, base.c_dim, channels[0], 1, 8, channels[0]) if base.c_dim else None
+    return Discriminator(DiscriminatorConfig(resolution, channels, base.img_channels, mapping=mapping))
+
+
+def frozen_layers(discriminator: nn.Module, count: int) -> set[str]:
+    """Names of the first `count` layers from the picture (fromrgb, then conv0, conv1, skip of each block)."""
+    resolution = int(discriminator.img_resolution)  # type: ignore[arg-type]
+    order = [f"b{resolution}.fromrgb"]
+    while resolution > 4:
+        order += [f"b{resolution}.{name}" for name in ("conv0", "conv1", "skip")
+                  if hasattr(discriminator.get_submodule(f"b{resolution}"), name)]
+        resolution //= 2
+    return set(order[:count])

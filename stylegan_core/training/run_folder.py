@@ -1,0 +1,191 @@
+"""A run is a folder: settings, states to go on from, a log, pictures, models. Whole files only, one process at a time."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from torch import Tensor, nn
+
+from ..checkpoints.containers import read_file
+from ..checkpoints.safetensors_file import read_json, write_safetensors
+from ..checkpoints.saving import save
+from ..errors import InvalidInput, LoadError, TrainingStopped
+from ..pictures.files import write_image
+
+VERSION = 1
+STATES, PICTURES = "states", "pictures"
+KEPT = 2
+"""States that stay: should the last be damaged, there is one before."""
+
+
+class RunFolder:
+    """Opened for one process; close() lets go of it. Use as a context manager."""
+
+    def __init__(self, path: str | Path, settings: Mapping[str, Any], resume: bool = False,
+                 may_change: tuple[str, ...] = ()) -> None:
+        """settings: what the run depends on, plain JSON. resume: go on if a run is there.
+
+        Raises InvalidInput: a run is there and resume is off; another version's; settings differ beyond `may_change`; in use;
+        not writable.
+        """
+        self.path = Path(path)
+        try:
+            (self.path / STATES).mkdir(parents=True, exist_ok=True)
+            (self.path / PICTURES).mkdir(exist_ok=True)
+            self._lock = _lock(self.path / "run.lock")
+        except PermissionError as error:
+            raise InvalidInput(f"{self.path} can't be written to; choose a folder of your own.") from error
+        except FileExistsError as error:
+            raise InvalidInput(f"{self.path} is a file; give a folder for the run.") from error
+        try:
+            self._settle(json.loads(json.dumps(settings)), resume, may_change)
+        except BaseException:
+            self.close()
+            raise
+
+    def _settle(self, settings: dict[str, Any], resume: bool, may_change: tuple[str, ...]) -> None:
+        file = self.path / "settings.json"
+        if file.is_file():
+            self._compare(file, settings, resume, may_change)
+        text = json.dumps({"version": VERSION, "settings": settings}, indent=1, ensure_ascii=False)
+        self.guard(lambda: _write_text(file, text))
+
+    def _compare(self, file: Path, settings: dict[str, Any], resume: bool, may_change: tuple[str, ...]) -> None:
+        try:
+            stored = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InvalidInput(f"{file} is damaged ({error}); start a run in another folder.") from error
+        if stored.get("version") != VERSION:
+            raise InvalidInput(f"{self.path} holds a run of version {stored.get('version')} and this is version {VERSION}; "
+                               f"use the program that began it, or another folder.")
+        if not resume:
+            raise InvalidInput(f"{self.path} holds a run already; resume it or choose another folder.")
+        old = stored["settings"]
+        differ = [k for k in {**old, **settings} if old.get(k) != settings.get(k) and k not in may_change]
+        if differ:
+            told = ", ".join(f"{k} (was {old.get(k)!r}, now {settings.get(k)!r})" for k in differ[:3])
+            raise InvalidInput(f"The run in {self.path.name} was begun with other settings: {told[:400]}; on resuming only "
+                               f"{', '.join(may_change) or 'nothing'} may change.")
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def guard(self, write: Callable[[], Any]) -> Any:
+        """write(), a full disk told as such."""
+        try:
+            return write()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise TrainingStopped(f"The disk of {self.path} is full; the run stopped and its last checkpoint is whole, so free "
+                                  f"some space and resume.") from error
+
+    # states
+
+    def states(self) -> list[Path]:
+        """From the newest to the oldest."""
+        return sorted((self.path / STATES).glob("state-*.safetensors"), reverse=True)
+
+    def write_state(self, iteration: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Path:
+        path = self.path / STATES / f"state-{iteration:08d}.safetensors"
+        metadata = {"family": "training_state", "iteration": iteration, "facts": dict(facts)}
+        self.guard(lambda: write_safetensors(path, tensors, metadata, overwrite=True))
+        for old in self.states()[KEPT:]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def read_state(self) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
+        """(iteration, tensors, facts) of the newest whole state; None when there is none."""
+        for path in self.states():
+            try:
+                contents = read_file(path)
+                own = read_json(contents.metadata) or {}
+                tensors = {key: lazy.read().clone() for key, lazy in contents.tree.items()}
+                return int(own["iteration"]), tensors, own["facts"]
+            except (LoadError, KeyError):
+                continue
+        return None
+
+    # log
+
+    @property
+    def log_file(self) -> Path:
+        return self.path / "log.jsonl"
+
+    def log(self, entry: Mapping[str, Any]) -> None:
+        def write() -> None:
+            with self.log_file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+        self.guard(write)
+
+    def cut_log(self, iteration: int) -> None:
+        """Forget what was logged after the state that is gone on from."""
+        kept = [entry for entry in read_log(self.path) if entry["iteration"] <= iteration]
+        self.guard(lambda: _write_text(self.log_file, "".join(json.dumps(entry) + "\n" for entry in kept)))
+
+    # what is shown and given away
+
+    def write_picture(self, name: str, picture: Tensor) -> Path:
+        return self.guard(lambda: write_image(picture, self.path / PICTURES / name, overwrite=True))
+
+    def write_model(self, name: str, model: nn.Module, metadata: Mapping[str, Any] | None = None) -> Path:
+        return self.guard(lambda: save(model, self.path / f"{name}.safetensors", metadata, overwrite=True))
+
+
+def read_log(path: str | Path) -> list[dict[str, Any]]:
+    """The entries of a run's log; a last line cut short by a crash is left out. Raises InvalidInput for another folder."""
+    file = Path(path) / "log.jsonl"
+    if not file.is_file():
+        if (Path(path) / "settings.json").is_file():
+            return []
+        raise InvalidInput(f"{path} is no training run; give the folder that the training wrote.")
+    entries = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            entries.append(json.loads(line))
+        except ValueError:
+            continue
+    return entries
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def _lock(path: Path) -> IO[str]:
+    """A lock of the operating system's, which a killed process lets go of by itself."""
+    file = path.open("a", encoding="utf-8")
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl
+
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise InvalidInput(f"The run in {path.parent} is in use by another process; wait for it or choose another "
+                           f"folder.") from error
+    return file
+
+

@@ -1,0 +1,112 @@
+"""Settings of a transfer run, their presets, and which may change when it goes on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from ..errors import InvalidInput
+from .ada import SETS
+from .options import TrainOptions
+
+MAY_CHANGE = ("kimg", "checkpoint_minutes", "micro_batch", "patience")
+"""A run may be made longer, saved more often, fitted to another device."""
+
+
+@dataclass(frozen=True)
+class TransferOptions:
+    """Of one run. Raises InvalidInput when a field is out of range."""
+
+    kimg: float = 20.0
+    """Thousands of training pictures to show, over all sittings."""
+    batch_size: int = 8
+    micro_batch: int | None = None
+    """Pictures in one pass; None: the whole batch, halved when memory runs out."""
+    lr: float = 0.002
+    D_lr: float | None = None
+    r1_gamma: float | None = None
+    """None: 0.0002 R^2 / batch, StyleGAN2-ADA's rule."""
+    pl_weight: float = 2.0
+    G_reg_interval: int | None = None
+    """Iterations between path length phases; None: none, as is usual for short transfers."""
+    D_reg_interval: int = 16
+    mixing: float = 0.9
+    augment: str = "bgc"
+    """Set of ADA's transforms, "none" for none."""
+    augment_p: float | None = None
+    """A fixed probability; None: ADA steers it."""
+    ada_target: float = 0.6
+    ada_kimg: float = 100.0
+    """Thousands of pictures in which p can go from 0 to 1."""
+    freeze_d: int = 0
+    """Layers of the discriminator, counted from the picture, that stay as they are (Mo et al. 2020, 2002.10964)."""
+    layers: str = "all"
+    """Which layers of the generator learn: all, coarse, middle, fine, or pixels such as "4-32"."""
+    train_mapping: bool = False
+    """Off: the child shares its parent's mapping, so latents and directions of either fit the other."""
+    pull_weights: float = 0.0
+    """How strongly each weight is drawn to the parent's."""
+    pull_features: float = 0.0
+    """How strongly the coarse features of a latent are drawn to the parent's."""
+    mirror: bool = True
+    judge_resolution: int | None = None
+    """Side at which the discriminator looks; None: the generator's. Smaller is faster and leaves fine detail alone."""
+    ema_kimg: float | None = None
+    """Half-life of the averaged generator; None: 10 B / 32, at most a tenth of the run."""
+    seed: int = 0
+    tick_kimg: float = 1.0
+    """Pictures between log entries, scores and sample grids, in thousands."""
+    score_pictures: int = 200
+    """Generated pictures a score is taken over; 0: none."""
+    patience: int = 0
+    """Stop after so many ticks without a better score; 0: never."""
+    checkpoint_minutes: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.kimg <= 0 or self.tick_kimg <= 0 or self.checkpoint_minutes < 0 or self.batch_size < 1:
+            raise InvalidInput(f"A run of {self.kimg} thousand pictures in batches of {self.batch_size} can't be; use numbers "
+                               f"above 0.")
+        if self.augment not in SETS:
+            raise InvalidInput(f'"{self.augment}" is no set of augmentations; use {", ".join(SETS)}.')
+        if not 0 <= self.mixing <= 1 or not -1 <= self.ada_target <= 1 or (self.augment_p or 0) < 0:
+            raise InvalidInput("Mixing is a probability in 0..1, ADA's target lies in -1..1 (usually 0.6) and its p is not "
+                               "negative; correct the settings.")
+        if min(self.freeze_d, self.pull_weights, self.pull_features, self.patience, self.score_pictures) < 0:
+            raise InvalidInput("freeze_d, the pulls, patience and score_pictures are counts and weights of 0 or more.")
+        side = self.judge_resolution
+        if side is not None and (side < 4 or side & side - 1):
+            raise InvalidInput(f"The discriminator can't look at {self.judge_resolution} px; use a power of two from 4 up.")
+        if self.micro_batch is not None and self.micro_batch < 1:
+            raise InvalidInput("micro_batch is a number of pictures; use 1 or more.")
+
+    def step_options(self, resolution: int, **more: Any) -> TrainOptions:
+        """What each step needs; resolution: that the discriminator sees."""
+        gamma = 0.0002 * resolution**2 / self.batch_size if self.r1_gamma is None else self.r1_gamma
+        ema = min(self.batch_size * 10 / 32, self.kimg / 10) if self.ema_kimg is None else self.ema_kimg
+        return TrainOptions(lr=self.lr, D_lr=self.D_lr, r1_gamma=gamma, pl_weight=self.pl_weight, batch_size=self.batch_size,
+                            G_reg_interval=self.G_reg_interval, D_reg_interval=self.D_reg_interval, ema_kimg=ema,
+                            w_avg_beta=0.995 if self.train_mapping else 1.0, **more)
+
+    def plain(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+LENGTHS = {"quick": 2.0, "standard": 20.0, "long": 200.0}
+"""Preset -> thousands of pictures on an accelerator at 256 px."""
+
+
+def preset_options(name: str, pictures: int, resolution: int, device: str = "cpu", **changes: Any) -> TransferOptions:
+    """quick, standard or long for so many training pictures: shorter on a CPU and where the pictures are few.
+
+    Few pictures also mean a frozen start of the discriminator and a pull towards the parent. changes: fields set anyway.
+    """
+    if name not in LENGTHS:
+        raise InvalidInput(f'Preset "{name}" is unknown; use {", ".join(LENGTHS)}.')
+    on_cpu = device.startswith("cpu")
+    kimg = LENGTHS[name] * (0.25 if on_cpu else 1.0) * min(max(pictures / 200, 0.25), 4.0)
+    few = pictures < 100
+    options = TransferOptions(
+        kimg=round(kimg, 2), batch_size=4 if on_cpu else max(4, min(32, 4096 // resolution)), tick_kimg=round(kimg / 20, 3),
+        freeze_d=10 if few else 0, pull_features=1.0 if few else 0.0, score_pictures=min(200, max(50, pictures)),
+        judge_resolution=min(resolution, 128) if on_cpu else None, patience=8 if name == "long" else 0)
+    return replace(options, **changes)
