@@ -13,8 +13,8 @@ from ..networks import Discriminator, DiscriminatorConfig, StyleGAN1Discriminato
 from ..networks.generators.base import Generator
 from ..networks.mapping import FullyConnected, MappingConfig
 
-BASES = {"full": 16384, "small": 4096}
-"""Channels times pixels of a fresh discriminator, 512 channels at most; small: for a CPU."""
+SIZES = {"full": (16384, 512), "small": (4096, 128)}
+"""Channels times pixels of a fresh discriminator, and channels at most; small: for a CPU."""
 
 
 def find_discriminator(base: Generator, resolution: int, dtype: torch.dtype = torch.float32,
@@ -55,7 +55,8 @@ def fresh_discriminator(base: Generator, resolution: int, size: str = "full", se
 
 def _shaped(base: Generator, resolution: int, size: str) -> nn.Module:
     levels = resolution.bit_length() - 2
-    channels = tuple(min(512, BASES[size] // (4 << i)) for i in range(levels))
+    area, most = SIZES[size]
+    channels = tuple(min(most, area // (4 << i)) for i in range(levels))
     if base.kind == "stylegan1":
         return StyleGAN1Discriminator(StyleGAN1DiscriminatorConfig(channels, base.img_channels, base.c_dim))
     mapping = MappingConfig(0, base.c_dim, channels[0], 1, 8, channels[0]) if base.c_dim else None

@@ -13,23 +13,23 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints.saving import lineage
-from ..pictures.sheets import contact_sheet
 from ..errors import InvalidInput, TrainingStopped
+from ..latents import rows_between
 from ..metrics.distances import kernel_distance
 from ..metrics.features import OpenFeatures, features_of, in_batches
-from ..latents import rows_between
 from ..networks.generators.base import Generator
 from ..networks.info import ModelInfo
+from ..pictures.sheets import contact_sheet
 from ..runtime import is_out_of_memory, private_copy
 from .ada import SETS, AdaController, draw_augmentations
 from .data import PictureSet, rows_of
 from .diagnosis import find_bad_layer
 from .draws import draw_latents, draw_maps, generator_for
-from .files import get_adam, set_adam
 from .judges import find_discriminator, frozen_layers
 from .processes import Processes
 from .pulls import feature_pull, weight_pull
 from .run_folder import RunFolder
+from .states import restore_trainer, trainer_tensors
 from .trainer import Phase, PhaseInputs, Trainer, split_rows
 from .transfer_options import TransferOptions
 
@@ -287,38 +287,12 @@ class Transfer:
         """A state to go on from, and the model as it is now."""
         if self.folder is None or not self.processes.leads:
             return
-        tensors = {f"{tag}.{key}": t for tag, net in (("G", self.G), ("D", self.D), ("E", self.E))
-                   for key, t in net.state_dict().items()}
-        for tag in "GD":
-            for name, entry in get_adam(self.trainer, tag).items():
-                tensors |= {f"adam.{tag}.{name}.{key}": t for key, t in entry.items()}
-        tensors["pl_mean"] = self.trainer.pl_mean
-        if self.ada is not None:
-            tensors |= {f"ada.{key}": t for key, t in self.ada.state_dict().items()}
-        self.folder.write_state(self.iteration, tensors, {**self.facts, "seconds": self.seconds, "rounds": self.rounds})
+        facts = {**self.facts, "seconds": self.seconds, "rounds": self.rounds}
+        self.folder.write_state(self.iteration, trainer_tensors(self.trainer), facts)
         self.folder.write_model("last", self.child())
 
     def _restore(self, iteration: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        def below(prefix: str) -> dict[str, Tensor]:
-            return {key[len(prefix) :]: t for key, t in tensors.items() if key.startswith(prefix)}
-
-        for tag, net in (("G", self.G), ("D", self.D), ("E", self.E)):
-            own, stored = net.state_dict(), below(f"{tag}.")
-            wrong = [k for k in {**own, **stored} if k not in own or k not in stored or own[k].shape != stored[k].shape]
-            if wrong:
-                raise InvalidInput(f"The run was begun from another model: {', '.join(wrong[:3])} differ; give the base "
-                                   f"that it began with.")
-            net.load_state_dict(stored)
-        for tag in "GD":
-            adam: dict[str, dict[str, Tensor]] = {}
-            for key, tensor in below(f"adam.{tag}.").items():
-                name, _, leaf = key.rpartition(".")
-                adam.setdefault(name, {})[leaf] = tensor
-            self.trainer.optimizers[tag].state.clear()
-            set_adam(self.trainer, tag, adam)
-        self.trainer.pl_mean = tensors["pl_mean"].to(self.trainer.pl_mean)
-        if self.ada is not None and below("ada."):
-            self.ada.load_state_dict(below("ada."))
+        restore_trainer(self.trainer, tensors)
         self.iteration = iteration
         self.seconds, self.rounds = facts.pop("seconds"), max(self.rounds, facts.pop("rounds"))
         self.facts = facts
