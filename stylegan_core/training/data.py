@@ -196,7 +196,7 @@ def _prepare(entries: list[Entry], resolution: int, folder: Path, key: str, alig
                     else:
                         report.left_out.setdefault("doubles of others", []).append(entry.name)
                 if on_step is not None:
-                    on_step(i + 1, len(entries), None if square is None else from_uint8(np.asarray(square)))
+                    on_step(i + 1, len(entries), None if square is None else from_uint8(np.array(square)))
             file.flush()
             os.fsync(file.fileno())
         os.replace(folder / f"{key}.bin.tmp", folder / f"{key}.bin")
@@ -259,7 +259,7 @@ def _oddity(picture: Image.Image) -> str:
 def _square(entry: Entry, picture: Image.Image, resolution: int, align: bool, report: _Report) -> Image.Image | None:
     if align:
         try:
-            crops, _ = take_faces([from_uint8(np.asarray(picture))[0]], resolution)
+            crops, _ = take_faces([from_uint8(np.array(picture))[0]], resolution)
         except FaceNotFound:
             report.left_out.setdefault("no face found", []).append(entry.name)
             return None

@@ -40,7 +40,7 @@ class RunFolder:
             self._lock = _lock(self.path / "run.lock")
         except PermissionError as error:
             raise InvalidInput(f"{self.path} can't be written to; choose a folder of your own.") from error
-        except FileExistsError as error:
+        except (FileExistsError, NotADirectoryError) as error:
             raise InvalidInput(f"{self.path} is a file; give a folder for the run.") from error
         try:
             self._settle(json.loads(json.dumps(settings)), resume, may_change)
