@@ -10,6 +10,7 @@ from typing import Any
 
 import comfy.model_management as mm
 import comfy.utils
+from PIL import Image
 from torch import Tensor
 
 from .images import preview_images, to_core, to_pil
@@ -38,14 +39,20 @@ class Progress:
         mm.throw_exception_if_processing_interrupted()
         preview = None
         if images is not None and (i == n or time.monotonic() - self.sent > PREVIEW_SECONDS):
-            preview, self.sent, self.pictured = ("JPEG", to_pil(images), PREVIEW_PIXELS), time.monotonic(), True
+            preview, self.sent, self.pictured = _jpeg(images, PREVIEW_PIXELS), time.monotonic(), True
         self.bar.update_absolute(i, n, preview)
 
     def result(self, image: Tensor, node: type) -> Any:
         """An IMAGE as the node's own preview. Editors leave a live picture in its place, so it ends the live ones as well."""
         if self.pictured:
-            self.bar.update_absolute(self.bar.total, None, ("JPEG", to_pil(to_core(image)), RESULT_PIXELS))
+            self.bar.update_absolute(self.bar.total, None, _jpeg(to_core(image), RESULT_PIXELS))
         return preview_images(image, node)
+
+
+def _jpeg(images: Tensor, most: int) -> tuple[str, Image.Image, int]:
+    """What a progress bar takes for a picture; hosts enlarge to the size they are told, so no more than there is."""
+    picture = to_pil(images)
+    return "JPEG", picture, min(most, max(picture.size))
 
 
 progress = Progress

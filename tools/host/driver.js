@@ -113,10 +113,19 @@ const operations = {
     return true;
   },
   async search({ word }) {
-    await page.mouse.dblclick(30, 930).catch(() => {});
-    await page.evaluate(() => app.extensionManager.command?.execute?.('Workspace.SearchBox.Toggle')).catch(() => {});
-    await settle(600);
-    return null;
+    const box = () => page.evaluate(() => app.extensionManager.command.execute('Workspace.SearchBox.Toggle'));
+    await box();
+    await settle(800);
+    await page.keyboard.type(word);
+    await settle(1500);
+    const rows = await page.evaluate(() => {
+      const kinds = ['[role=option]', '.p-autocomplete-option', '.p-autocomplete-item', '[data-testid*=result]'];
+      const found = kinds.map(k => [...document.querySelectorAll(k)]).find(r => r.length) ?? [];
+      return found.map(r => r.innerText.trim().replace(/\s*\n\s*/g, ' | ')).slice(0, 8);
+    });
+    await page.keyboard.press('Escape');
+    await settle(500);
+    return rows;
   },
   async setting({ key, value }) {
     await page.evaluate(([key, value]) => app.extensionManager.setting.set(key, value), [key, value]);
