@@ -24,10 +24,11 @@ from ..networks.style_weights import format_weights
 from ..pictures.files import SUFFIXES, check_writable, read_image, write_image
 from ..pictures.rendering import render
 from ..pictures.sheets import blend_grid, contact_sheet
-from ..pipeline import ToonOptions
+from ..pipeline import Toonified, ToonOptions
 from ..pipeline import toonify as toonify_photo
 from ..stylization import Styles, choose_weights, transfer_style
 from ..tuning import TUNE_PRESETS, Tuner
+from .folder import each_picture, own_device, pictures_of
 
 MODEL_SUFFIXES = (".safetensors", ".pt", ".pth", ".pkl", ".model", ".xml", ".npy")
 SAFETENSORS = (".safetensors",)
@@ -148,24 +149,58 @@ def _interrupted(job: Inverter | Tuner, name: str) -> bool:
 
 
 def toonify(a: argparse.Namespace) -> int:
-    parts = ("crop", "inversion", "toon", "pasted", *(("grid",) if a.grid else ()))
-    files = {part: a.out / f"{a.photo.stem}_{part}.png" for part in parts}
-    _check_all(list(files.values()), a.overwrite)
-    choice = ToonOptions(swap=a.swap, mode=a.mode, coarse="other" if a.coarse == "toon" else "base", space=a.space,
-                         inversion=None if a.steps == 0 else _options(a), every_face=a.every_face, color_match=a.color_match,
-                         feather=a.feather, which=a.which, outline=a.outline)
-    photo = read_image(a.photo)
-    base, toon = load_generator(a.base, a.device), load_generator(a.toon, a.device)
-    encoder = load_kind(a.encoder, "encoder", a.device) if a.encoder else None
-    made = toonify_photo(photo.to(a.device), base, toon, choice, Bar("invert"), encoder)
-    stages = [made.crops, made.inversions, made.toons, made.pasted]
-    if a.grid:
-        stages.append(blend_grid(base, toon, made.latents, on_step=Bar("grid")))
-    for part, images in zip(parts, stages, strict=True):
-        one = images if len(images) == 1 else contact_sheet(images, min(COLUMNS, len(images)))
-        write_image(one, files[part], a.overwrite)
-    _say("\n".join([f"wrote {', '.join(parts)} to {a.out}{_losses(made.losses)}", *made.notes]))
+    """One photograph, or every one of a folder."""
+    if a.photo.is_dir():
+        return _toonify_folder(a)
+    photo, places = read_image(a.photo), _toon_places(a, a.photo.stem)
+    work = _Toonifier(a)
+    _check_all([*places.values()], a.overwrite)
+    made = work.draw(photo, places, a.overwrite, shown=True)
+    _say("\n".join([f"wrote {', '.join(places)} to {a.out}{_losses(made.losses)}", *made.notes]))
     return 0
+
+
+def _toonify_folder(a: argparse.Namespace) -> int:
+    pictures, work = pictures_of(a.photo, a.out), _Toonifier(a)
+
+    def is_done(name: str) -> bool:
+        return not a.overwrite and _toon_places(a, name)["pasted"].exists()
+
+    report, some = each_picture("toonify", pictures, is_done,
+                                lambda name, path: work.draw(read_image(path), _toon_places(a, name), overwrite=True))
+    _say(report)
+    return int(not some)
+
+
+def _toon_places(a: argparse.Namespace, name: str) -> dict[str, Path]:
+    """The files of one photograph; "pasted" is written last and so says that it is done."""
+    parts = ("crop", "inversion", "toon", *(("grid",) if a.grid else ()), "pasted")
+    return {part: a.out / f"{name}_{part}.png" for part in parts}
+
+
+class _Toonifier:
+    """The arguments checked, the models loaded, for one photograph after the other."""
+
+    def __init__(self, a: argparse.Namespace) -> None:
+        self.grid, self.device = a.grid, own_device(a.device)
+        self.choice = ToonOptions(
+            swap=a.swap, mode=a.mode, coarse="other" if a.coarse == "toon" else "base", space=a.space,
+            inversion=None if a.steps == 0 else _options(a), every_face=a.every_face, color_match=a.color_match,
+            feather=a.feather, which=a.which, outline=a.outline)
+        self.base, self.toon = load_generator(a.base, self.device), load_generator(a.toon, self.device)
+        self.encoder = load_kind(a.encoder, "encoder", self.device) if a.encoder else None
+
+    def draw(self, photo: Tensor, places: dict[str, Path], overwrite: bool, shown: bool = False) -> Toonified:
+        """Toonify and write; shown: with a bar for each stage."""
+        bars = [Bar(name) if shown else None for name in ("invert", "grid")]
+        made = toonify_photo(photo.to(self.device), self.base, self.toon, self.choice, bars[0], self.encoder)
+        stages = {"crop": made.crops, "inversion": made.inversions, "toon": made.toons, "pasted": made.pasted}
+        if self.grid:
+            stages["grid"] = blend_grid(self.base, self.toon, made.latents, on_step=bars[1])
+        for part, place in places.items():
+            images = stages[part]
+            write_image(images if len(images) == 1 else contact_sheet(images, min(COLUMNS, len(images))), place, overwrite)
+        return made
 
 
 def transfer(a: argparse.Namespace) -> int:

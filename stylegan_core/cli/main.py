@@ -62,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     _blend(add("blend", "two related models -> one, by resolution"))
     _invert(add("invert", "a photograph -> latents and their picture"))
     _tune(add("tune", "a face and its latents -> a small delta that makes the model draw that very face"))
-    _toonify(add("toonify", "a photograph -> the same with its face as a toon"))
+    _toonify(add("toonify", "a photograph, or each of a folder -> the same with its face as a toon"))
     _transfer(add("transfer", "a photograph -> the same in the style of an exemplar (DualStyleGAN)"))
     return parser
 
@@ -125,7 +125,7 @@ def _tune(sub: argparse.ArgumentParser) -> None:
 
 
 def _toonify(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("photo", type=Path)
+    sub.add_argument("photo", type=Path, help="photograph, or a folder: what is made already is kept")
     sub.add_argument("--base", default="base", help="model the face is inverted in (default: the built-in)")
     sub.add_argument("--toon", default="toon", help="its stylized relative (default: the built-in)")
     sub.add_argument("--swap", type=_number, default=32, help="pixels at which the models change over (default 32)")
