@@ -56,3 +56,10 @@ def network(tensors: dict[str, torch.Tensor], opts: dict | None = None, file: st
 
 def fill_all(manifest: dict) -> dict[str, torch.Tensor]:
     return {entry["key"]: fill(entry, manifest["seed"]) for entry in manifest["entries"]}
+
+
+def keys_of(tensors: dict[str, torch.Tensor]) -> dict[str, str]:
+    """Published name of a state dict -> name in our network."""
+    lazy = {key: LazyTensor(tuple(t.shape), t.dtype, lambda t=t: t) for key, t in tensors.items()}
+    bundle = Bundle(lazy, {}, file="memory.pt")
+    return {theirs: ours for ours, theirs in find_layout(bundle).convert(bundle).origin.items()}

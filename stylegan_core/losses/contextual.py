@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..assets import load_asset
-from ..networks.judges.features import FeatureTrunk, alexnet, enlarge_to, imagenet_normalize, vgg19
+from ..networks.judges.features import FeatureTrunk, alexnet, enlarge_to, imagenet_normalize, vgg19_of
 
 BAND = 0.2
 
@@ -52,9 +52,7 @@ class ContextualLoss(nn.Module):
     @classmethod
     def vgg(cls, trunk: Mapping[str, Tensor]) -> ContextualLoss:
         """On VGG19's relu3_1, as published, from torchvision's state dict. Raises LoadError."""
-        widths = [t.shape[0] for key, t in trunk.items() if key.endswith(".weight") and t.ndim == 4]
-        config = vgg19([widths[i] for i in (0, 2, 4, 8, 12)] if len(widths) >= 13 else vgg19().tap_widths)
-        return cls(FeatureTrunk(config.with_taps((4,))).load(trunk))
+        return cls(FeatureTrunk(vgg19_of(trunk).with_taps((4,))).load(trunk))
 
     def features(self, images: Tensor) -> Tensor:
         """[B, C, h, w]; compute once for a fixed target and hand it to forward."""

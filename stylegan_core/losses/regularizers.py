@@ -37,3 +37,8 @@ def normalize_noise_(maps: Iterable[Tensor]) -> None:
     """Give every map [B, 1, h, w] mean 0 and standard deviation 1 (unbiased, whole tensor), in place; each step."""
     for x in maps:
         x.sub_(x.mean()).div_(x.std().clamp(min=1e-8))
+
+
+def sum_of_norms(tensors: Iterable[Tensor]) -> Tensor:
+    """Sum of the 2-norms (not squared) of some weights -> scalar; keeps residual blocks small (2203.13248, section 3.3)."""
+    return torch.stack([torch.linalg.vector_norm(tensor) for tensor in tensors]).sum()

@@ -8,7 +8,7 @@ would whole: losses are summed with the parts' shares, means that enter a loss a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,7 +54,7 @@ class PhaseInputs:
     real_augmentation: Mapping[str, Tensor] | None = None
 
     def __len__(self) -> int:
-        return len(next(x for x in (self.z, self.reals) if x is not None))
+        return next(len(x) for x in (getattr(self, f.name) for f in fields(self)) if isinstance(x, Tensor))
 
     def take(self, rows: Tensor) -> PhaseInputs:
         """Some rows of all."""
@@ -66,7 +66,7 @@ class PhaseInputs:
                 return [pick(v) for v in value]
             return {k: pick(v) for k, v in value.items()} if isinstance(value, Mapping) else value
 
-        return PhaseInputs(**{f.name: pick(getattr(self, f.name)) for f in fields(self)})
+        return replace(self, **{f.name: pick(getattr(self, f.name)) for f in fields(self)})
 
 
 def split_rows(batch: int, parts: int, group: int | None = 1) -> list[Tensor]:
@@ -170,6 +170,15 @@ class Trainer:
 
     # what a phase is made of
 
+    @property
+    def adversarial(self) -> float:
+        """Weight of the adversarial losses."""
+        return 1.0
+
+    def image_losses(self, images: Tensor, x: PhaseInputs) -> Tensor | float:
+        """Further losses of Gmain on what was drawn."""
+        return 0.0
+
     def styles(self, x: PhaseInputs) -> Tensor:
         """ws [B, num_ws, w_dim] of z, mixed with those of z_mix from the cutoff on; remembers w for the moving average."""
         assert x.z is not None
@@ -202,7 +211,9 @@ class Trainer:
         losses = []
         for x in parts:
             ws = self.styles(x)
-            loss = generator_loss(self.score(self.draw(ws, x), x.c, x.fake_augmentation))
+            images = self.draw(ws, x)
+            loss = self.adversarial * generator_loss(self.score(images, x.c, x.fake_augmentation))
+            loss = loss + self.image_losses(images, x)
             for term in self.terms:
                 loss = loss + term(self.G, ws, x)
             losses.append(self._backward("G", loss * (len(x) / total)))
@@ -215,7 +226,7 @@ class Trainer:
                 fakes = self.draw(self.styles(x), x)
             assert x.reals is not None
             real_scores = self.score(x.reals, x.real_c, x.real_augmentation)
-            loss = discriminator_loss(real_scores, self.score(fakes, x.c, x.fake_augmentation))
+            loss = self.adversarial * discriminator_loss(real_scores, self.score(fakes, x.c, x.fake_augmentation))
             self._observe(real_scores)
             losses.append(self._backward("D", loss * (len(x) / total)))
         return torch.stack(losses).sum()

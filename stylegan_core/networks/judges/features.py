@@ -77,6 +77,12 @@ def vgg19(widths: Sequence[int] = VGG_WIDTHS) -> TrunkConfig:
     return _vgg("vgg19", (2, 2, 4, 4, 4), widths, (0, 2, 4, 8, 12))
 
 
+def vgg19_of(tensors: Mapping[str, Tensor]) -> TrunkConfig:
+    """The VGG19 that a torchvision-style state dict holds, whatever its widths."""
+    widths = [t.shape[0] for key, t in tensors.items() if key.endswith(".weight") and t.ndim == 4]
+    return vgg19([widths[i] for i in (0, 2, 4, 8, 12)] if len(widths) >= 13 else VGG_WIDTHS)
+
+
 class FeatureTrunk(nn.Module):
     """Image [B, 3, H, W], already normalised -> the tapped ReLU activations, shallow first.
 
