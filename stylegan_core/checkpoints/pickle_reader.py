@@ -18,7 +18,7 @@ from ..errors import LoadError, UnsafeCheckpoint
 from .pickle_values import BYTES_A_UNIT, LongText, Name, Resolve, checked_key, collides, length, weight
 from .source import Source
 
-MAX_UNITS = 1_000_000
+MAX_UNITS = 600_000
 WINDOW = 1 << 14
 MAX_LINE = 4096
 MAX_NAME = 256

@@ -4,6 +4,8 @@ No variant may run code, write, hang, take much memory, end in anything but this
 broken model: what loads must equal the original or carry a warning, which every file has whose container holds no checksums
 (pickles, the older torch container, safetensors of other programs). Only damage that came with right checksums (rezip) may
 load as another model.
+
+Attacks are files made to hang a reader or to fill the memory (see attacks.py): every reader meets --attacks of each kind.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from .attacks import KINDS, Kind, attack
 from .mutations import mutate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -127,14 +130,59 @@ def fuzz(count: int, seed: int, folder: Path, minutes: float = math.inf) -> tupl
     return findings + [Finding("?", "?", seed, f"left {name} behind") for name in left], outcomes
 
 
+def meet(kinds: tuple[Kind, ...], seeds: range, folder: Path) -> dict[str, list[dict]]:
+    """What every reader did with the attacks of each kind, in one process; a CRASH ends the list."""
+    lines: list[Path] = []
+    for kind in kinds:
+        for seed in seeds:
+            made, here = attack(kind, seed), folder / f"{kind.__name__}-{seed}"
+            here.mkdir()
+            path = here / (made.name or f"{kind.__name__}{made.suffix}")
+            for name, data in ((path.name, made.data), *made.beside):
+                (here / name).write_bytes(data)
+            lines += [Path(f"{reader}\t{path}") for reader in made.readers]
+    found: dict[str, list[dict]] = {kind.__name__: [] for kind in kinds}
+    for report in watch(lines, [], folder):
+        found[Path(report["path"].split("\t")[-1]).parent.name.split("-")[0]].append(report)
+    return found
+
+
+def judge_attack(report: dict) -> str:
+    """What a report of an attack breaks, or nothing."""
+    if report["events"]:
+        return f"did {report['events'][0]}"
+    size = Path(report["path"]).stat().st_size >> 20 if report["outcome"] != "CRASH" else 0
+    if report["seconds"] > MAX_SECONDS or report["megabytes"] > MAX_MEGABYTES + size:
+        return f"took {report['seconds']:.1f} s and {report['megabytes']} MB"
+    if report["outcome"] == "loaded":
+        return ""
+    told = report["message"]
+    return "" if report["outcome"] in REFUSALS and 0 < len(told) < 2000 and "\n" not in told else f"{report['outcome']}: {told}"
+
+
+def besiege(count: int, seed: int, folder: Path) -> tuple[list[Finding], Counter[str]]:
+    """`count` attacks of every kind from `seed` on; (broken promises, outcomes by number)."""
+    findings, outcomes = [], Counter()
+    for kind, reports in meet(KINDS, range(seed, seed + count), folder).items():
+        for report in reports:
+            outcomes[report["outcome"]] += 1
+            if why := judge_attack(report):
+                findings.append(Finding(report["path"], kind, seed, why))
+    return findings, outcomes
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tools.fuzz", description=__doc__)
     parser.add_argument("--count", type=int, default=2000, help="number of variants")
     parser.add_argument("--seed", type=int, default=0, help="first seed; variant i uses seed + i")
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin no new batch after this time")
+    parser.add_argument("--attacks", type=int, default=10, help="attacks of every kind")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        findings, outcomes = fuzz(options.count, options.seed, Path(folder), options.minutes)
+        findings, outcomes = besiege(options.attacks, options.seed, Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        more, others = fuzz(options.count, options.seed, Path(folder), options.minutes) if options.count else ([], Counter())
+    findings, outcomes = findings + more, outcomes + others
     print(", ".join(f"{name}: {n}" for name, n in outcomes.most_common()))
     for f in findings:
         print(f"seed {f.seed} {f.mutation} {f.file}: {f.why}")

@@ -1,6 +1,8 @@
 """Run in its own process: read files one by one and report what each did. Used by the tests and by tools/fuzz.
 
     python watch.py WARM_UP_FILE < list of paths (one a line) > one JSON object a line
+
+A line may begin with a reader and a tab: latents, directions, delta; a model else.
 """
 
 from __future__ import annotations
@@ -74,6 +76,7 @@ def main() -> None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
     import torch
 
+    import stylegan_core as sg
     from stylegan_core import checkpoints
     from stylegan_core.errors import AtelierError
 
@@ -86,15 +89,17 @@ def main() -> None:
     codecs.lookup("cp437")  # zipfile's fallback for record names, a module of the standard library
     watch = Watch()
     signal.signal(signal.SIGPROF, too_slow)
+    readers = {"latents": sg.Latents.load, "directions": sg.Directions.load, "delta": sg.Delta.load}
     for line in sys.stdin:
-        path, before = line.strip(), peak_megabytes()
-        found: dict = {"path": path}
+        reader, _, path = line.rstrip("\n").rpartition("\t")
+        read, before = readers.get(reader, checkpoints.load), peak_megabytes()
+        found: dict = {"path": path, "reader": reader or "model"}
         start = time.process_time()
         with watch.on() as events:
             signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
             try:
-                model = checkpoints.load(path)
-                found |= {"outcome": "loaded", **describe(model)}
+                model = read(path)
+                found |= {"outcome": "loaded", **(describe(model) if read is checkpoints.load else {})}
             except AtelierError as error:
                 found |= {"outcome": type(error).__name__, "message": str(error)}
             except BaseException as error:
