@@ -11,20 +11,23 @@ from pathlib import Path
 import folder_paths
 
 from ..stylegan_core.assets import FOLDER, asset_path, example_portrait
+from ..stylegan_core.checkpoints import LATENT_SUFFIXES, MODEL_SUFFIXES
+from ..stylegan_core.checkpoints.writing import check_target
 from ..stylegan_core.errors import InvalidInput
 
 MODELS = "stylegan"
 LATENTS = "stylegan_latents"
 DELTAS = "stylegan_deltas"
 DIRECTIONS = "stylegan_directions"
-EXTENSIONS = {MODELS: {".safetensors", ".sft", ".pkl", ".pt", ".pth", ".model", ".ckpt", ".bin", ".xml", ".npy"},
-              LATENTS: {".safetensors"}, DELTAS: {".safetensors"},
+EXTENSIONS = {MODELS: set(MODEL_SUFFIXES), LATENTS: set(LATENT_SUFFIXES), DELTAS: {".safetensors"},
               DIRECTIONS: {".safetensors", ".npy", ".pt", ".pth", ".pkl"}}
 BUILTINS = ("base", "toon")
 BUILTIN_MARK = " (built-in)"
 NAMED_DIRECTIONS = "faces" + BUILTIN_MARK
 NO_FILE = "no file yet"
 EXAMPLES = Path(__file__).parents[1] / "example_workflows" / "input"
+MAX_NAME, MAX_PART = 400, 180
+"""Characters of a name with its folders, bytes of one part of it."""
 
 
 def register_folders() -> None:
@@ -116,13 +119,18 @@ def output_folder(key: str) -> Path:
 
 
 def new_output(key: str, name: str) -> Path:
-    """A file that does not exist yet, output/<key>/<name>_00001.safetensors or the next number. Raises InvalidInput."""
-    root = output_folder(key)
-    target = (root / name.strip().removesuffix(".safetensors")).resolve()
+    """A file that does not exist yet, output/<key>/<name>_00001.safetensors or the next number; latents whose name ends in .npz
+    keep that ending. Raises InvalidInput."""
+    root, plain = output_folder(key), name.strip()
+    suffix = ".npz" if key == LATENTS and plain.lower().endswith(".npz") else ".safetensors"
+    plain = plain[: -len(suffix)] if plain.lower().endswith(suffix) else plain
+    if len(plain) > MAX_NAME or not plain.isprintable() or any(len(os.fsencode(part)) > MAX_PART for part in plain.split("/")):
+        raise InvalidInput(f"The name {plain[:40]!r} is {len(plain)} characters long or holds some that no file name can; "
+                           f'use a plain one such as "my_face".')
+    target = (root / plain).resolve()
     if root not in target.parents or not target.name:
         raise InvalidInput(f'The name "{name}" leads outside output/{key}; use a plain one such as "my_face".')
-    target.parent.mkdir(parents=True, exist_ok=True)
     number = 1
-    while (path := target.with_name(f"{target.name}_{number:05}.safetensors")).exists():
+    while (path := target.with_name(f"{target.name}_{number:05}{suffix}")).exists():
         number += 1
-    return path
+    return check_target(path, (suffix,), overwrite=False)

@@ -19,6 +19,7 @@ from .errors import (
     InvalidInput,
     LatentMismatch,
     LoadError,
+    SaveError,
     TrainingStopped,
     UnsafeCheckpoint,
     UnsupportedCheckpoint,
@@ -78,13 +79,14 @@ from .stylization import (
     transfer_style,
 )
 from .tuning import TUNE_PRESETS, Delta, Tuned, TuneOptions, Tuner, apply_delta, tune
+from .version import __version__ as __version__
 
 __all__ = [
     "PRESETS", "STYLE_PRESETS", "TUNE_PRESETS", "AtelierError", "BlendMismatch", "Blender", "Delta", "DeltaMismatch",
     "DestylizeOptions", "Destylized", "Destylizer", "Directions", "DualStyleGAN", "FaceNotFound", "InvalidInput",
     "InversionOptions", "InversionResult", "Inverter", "LatentMismatch", "Latents", "LoadError", "ModelSignature",
-    "PortraitEncoder", "Recommendation", "RefineOptions", "Refined", "Refinement", "Report", "StyleBank", "Styles",
-    "ToonOptions", "Toonified", "TrainingStopped", "TuneOptions", "Tuned", "Tuner", "UnsafeCheckpoint",
+    "PortraitEncoder", "Recommendation", "RefineOptions", "Refined", "Refinement", "Report", "SaveError", "StyleBank",
+    "Styles", "ToonOptions", "Toonified", "TrainingStopped", "TuneOptions", "Tuned", "Tuner", "UnsafeCheckpoint",
     "UnsupportedCheckpoint", "VideoInverter",
     "VideoOptions", "align_face", "alignment_notes", "apply_delta", "apply_direction", "blend", "blend_grid", "blend_many",
     "blend_styles", "builtin", "choose_weights", "class_label", "contact_sheet", "describe", "destylize", "detect_faces",

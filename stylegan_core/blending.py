@@ -262,7 +262,7 @@ def _mix(tensors: Sequence[Tensor | None], shares: Sequence[float]) -> Tensor:
 def _lineage(parents: Sequence[Generator], curves: Sequence[dict[str, float]], how: dict[str, Any]) -> ModelInfo:
     """info of a blend: each parent's name, sha256, licence and share by layer; licences joined."""
     listed = tuple(
-        {"name": PurePath(p.info.source).name or p.kind, "sha256": p.info.sha256, "licence": p.info.licence,
+        {"name": PurePath(p.info.source).name or p.kind, "sha256": p.info.file_sha256, "licence": p.info.licence,
          "curve": curve, **({"parents": list(p.info.parents)} if p.info.parents else {})}
         for p, curve in zip(parents, curves, strict=True)
     )

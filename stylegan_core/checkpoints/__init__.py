@@ -1,13 +1,19 @@
 """Checkpoints: any known file in, safetensors out. Files are read as data; nothing in them is ever run."""
 
 from .building import build
-from .containers import Contents, read_file, sha256_of
+from .containers import MODEL_SUFFIXES, Contents, read_file
 from .facts import HEADINGS, Facts, inspect
+from .hashing import sha256_of
+from .latents_file import READ_SUFFIXES as LATENT_SUFFIXES
+from .latents_file import load_latents, save_latents
 from .layout import Bundle, Canonical, Layout
 from .layouts import LAYOUTS
 from .loading import load
+from .safetensors_file import SUFFIXES as SAFETENSORS
 from .safetensors_file import read_json, write_safetensors
 from .saving import lineage, save
+from .writing import check_target, write_bytes, write_file
 
-__all__ = ["HEADINGS", "LAYOUTS", "Bundle", "Canonical", "Contents", "Facts", "Layout", "build", "inspect", "lineage", "load",
-           "read_file", "read_json", "save", "sha256_of", "write_safetensors"]
+__all__ = ["HEADINGS", "LATENT_SUFFIXES", "LAYOUTS", "MODEL_SUFFIXES", "SAFETENSORS", "Bundle", "Canonical", "Contents",
+           "Facts", "Layout", "build", "check_target", "inspect", "lineage", "load", "load_latents", "read_file", "read_json",
+           "save", "save_latents", "sha256_of", "write_bytes", "write_file", "write_safetensors"]

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..assets import asset_path
 from ..errors import LoadError
-from .containers import read_file, sha256_of
+from .containers import read_file
+from .hashing import sha256_of
 from .tensors import LazyTensor
 
 KEY = "borrows"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import LoadError, UnsupportedCheckpoint
 from .checksums import CHECKSUMS_KEY
 from .npy_file import MAGIC as NPY_MAGIC
-from .npy_file import read_npy
+from .npy_file import read_npy, read_npz
 from .openvino import read_openvino
 from .pickle_names import resolve
 from .pickle_reader import PickleReader
@@ -20,7 +20,10 @@ from .source import Source
 from .tensors import LazyTensor
 from .torch_stream import LEGACY_MAGIC, read_stream
 from .torch_zip import read_zip
+from .zip_directory import read_directory
 
+MODEL_SUFFIXES = (".safetensors", ".sft", ".pkl", ".pt", ".pth", ".model", ".ckpt", ".bin", ".xml", ".npy")
+"""What files of models are called; lists go by it, readers by the first bytes."""
 HEAD = 512
 MAX_MESSAGE = 1500
 PICKLE_STARTS = b"\x80(}]cl"
@@ -32,7 +35,7 @@ class Contents:
 
     path: Path
     container: str
-    """"torch zip", "torch legacy", "pickle", "safetensors", "npy" or "openvino"."""
+    """"torch zip", "torch legacy", "pickle", "safetensors", "npy", "npz" or "openvino"."""
     tree: Any
     size: int
     metadata: dict[str, str] = field(default_factory=dict)
@@ -41,8 +44,8 @@ class Contents:
     """Whether all that is read is compared with checksums in the file."""
     source: Source | None = None
     """The open file; None where nothing is left unread."""
-    stamp: tuple[int, int] = (0, 0)
-    """The file's size and time as it was opened."""
+    stamp: tuple[int, ...] = ()
+    """What the file was like as it was opened (Source.stamp)."""
 
     def close(self) -> None:
         """Let go of the file, when all that is wanted has been read: on Windows an open file can't be replaced.
@@ -77,8 +80,10 @@ def read_file(path: str | Path) -> Contents:
 
 def _read(path: Path, size: int) -> Contents:
     if path.suffix == ".xml" or (path.suffix == ".bin" and path.with_suffix(".xml").is_file()):
+        with contextlib.closing(Source.open(path)) as file:
+            stamp = file.stamp()
         state = _lazy(read_openvino(path))
-        return Contents(path, "openvino", state, size + sum(t.nbytes for t in state.values()))
+        return Contents(path, "openvino", state, size + sum(t.nbytes for t in state.values()), stamp=stamp)
     data = Source.open(path)
     stamp = data.stamp()
     container, tree, metadata, checked = _read_container(data, path)
@@ -89,7 +94,10 @@ def _read_container(data: Source, path: Path) -> tuple[str, Any, dict[str, str],
     """(container, tree, metadata, whether all of it has checksums)."""
     head = data.head(HEAD)
     if head[:2] == b"PK":
-        tree, checked = read_zip(data)
+        entries = read_directory(data)
+        if entries and all(name.endswith(".npy") for name in entries):
+            return "npz", read_npz(data, entries), {}, True
+        tree, checked = read_zip(data, entries)
         return "torch zip", tree, {}, checked
     refuse_accident(head, path)
     if head[:6] == NPY_MAGIC:
@@ -129,15 +137,6 @@ def refuse_accident(head: bytes, path: Path) -> None:
     for told, sentence in ACCIDENTS:
         if told(head):
             raise LoadError(f"{path.name} {sentence}.")
-
-
-def sha256_of(path: str | Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-        return digest.hexdigest()
 
 
 def _lazy(state: dict[str, Any]) -> dict[str, LazyTensor]:

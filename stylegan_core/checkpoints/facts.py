@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .loading import detect
+from .containers import read_file
+from .latents_file import find_latents
+from .loading import detect_in
 from .unwrap import Which
 
 TITLES = {
     "stylegan1": "StyleGAN1", "stylegan2": "StyleGAN2", "stylegan3-t": "StyleGAN3-T", "stylegan3-r": "StyleGAN3-R",
     "mobilestylegan": "MobileStyleGAN", "dualstylegan": "DualStyleGAN", "encoder": "GAN encoder",
     "identity": "identity network", "style_bank": "style codes", "style_sampler": "style sampler",
-    "discriminator": "discriminator",
+    "discriminator": "discriminator", "latents": "latents",
 }
 HEADINGS = ("kind", "size", "styles", "classes", "parameters", "images seen", "licence")
 BUFFERS = ("w_avg", "noise_const", "up_filter", "down_filter", "magnitude_ema", "transform", "freqs", "phases",
@@ -81,6 +83,9 @@ class Facts:
 
     def sentence(self) -> str:
         """E.g. "StyleGAN2, 1024 px, 18 styles, 30.4 M parameters, 25.0 M images seen, licence: unknown"."""
+        if self.family == "latents":
+            size = f"{self.num_ws} rows of {self.w_dim}" if self.num_ws else f"vectors of {self.w_dim}"
+            return f"{self.notes['entries']} latents in {self.notes['space']}, {size}"
         parts = [TITLES.get(self.kind, self.kind)]
         parts += [self.pixels] if self.pixels else []
         parts += [f"{self.num_ws} styles"] if self.num_ws else []
@@ -96,7 +101,12 @@ def inspect(path: str | Path, which: Which = "ema", resolution: int | None = Non
 
     which, resolution: as for load. Raises LoadError, UnsafeCheckpoint or UnsupportedCheckpoint, as load does.
     """
-    found = detect(path, which, resolution)
+    contents = read_file(path)
+    if latents := find_latents(contents):
+        count, *rows, width = latents.shape
+        return Facts(contents.path, "latents", "latents", latents.layout, contents.container, math.prod(latents.shape),
+                     num_ws=rows[0] if rows else None, w_dim=width, notes={"space": latents.space, "entries": count})
+    found = detect_in(contents, which, resolution)
     config, info = found.config, found.info
     mapping = getattr(config, "mapping", None)
     return Facts(

@@ -18,6 +18,8 @@ from .building import build
 from .checksums import UNVERIFIED, UNVERIFIED_SENTENCE
 from .containers import Contents, read_file, with_file
 from .detect import find_layout
+from .hashing import hash_while_reading
+from .latents_file import refuse_latents
 from .layout import Bundle, Canonical, keep, move_keys
 from .safetensors_file import read_json
 from .saving import plain_config
@@ -46,8 +48,13 @@ class Detected:
 
 def detect(path: str | Path, which: Which = "ema", resolution: int | None = None) -> Detected:
     """File -> family, layout, config, weights unread. Raises LoadError and its kinds, each naming the file."""
-    contents = read_file(path)
+    return detect_in(read_file(path), which, resolution)
+
+
+def detect_in(contents: Contents, which: Which = "ema", resolution: int | None = None) -> Detected:
+    """detect, for a file that is open already."""
     try:
+        refuse_latents(contents)
         own = read_json(contents.metadata)
         found = _detect_own(contents, own) if own else _detect_foreign(contents, which, resolution)
         _check_wanted(found, which, resolution)
@@ -146,9 +153,12 @@ def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtyp
     device, dtype = _check_target(device, dtype)
     found = detect(path, which, resolution)
     try:
+        contents = found.contents
+        hashed = None if found.info.sha256 else hash_while_reading(contents.path, contents.stamp)
+        info = replace(found.info, hashed=hashed)
         tensors = _read_all(found, dtype)
-        found.contents.close()
-        return build(found.family, found.config, tensors, found.info, found.canonical.origin).to(device)
+        contents.close()
+        return build(found.family, found.config, tensors, info, found.canonical.origin).to(device)
     except LoadError as error:
         raise with_file(error, found.contents.path) from error
     except (RuntimeError, MemoryError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import LoadError, UnsafeCheckpoint
@@ -13,6 +14,7 @@ from .pickle_reader import PickleReader
 from .pickle_values import Name
 from .source import Source
 from .tensors import MAX_DIMS, ArrayStub, DtypeStub, LazyTensor, Storage
+from .zip_directory import Record, unpacked
 
 MAGIC = b"\x93NUMPY"
 MAX_HEADER = 4096
@@ -69,6 +71,16 @@ def read_npy(data: Source) -> dict[str, dict[str, LazyTensor]]:
         raise LoadError(f"The .npy file promises an array of shape {list(shape)} and holds {len(raw)} bytes; it is damaged.")
     steps = [math.prod(shape[:i] if fortran else shape[i + 1 :]) for i in range(len(shape))]
     return {ROOT: {"codes": Storage(kind, count, raw).view(0, shape, tuple(steps))}}
+
+
+def read_npz(data: Source, records: Mapping[str, Record]) -> dict[str, LazyTensor]:
+    """np.savez's zip of .npy files -> arrays by name. Raises LoadError."""
+    found = {}
+    for name in records:
+        if name.endswith(".npy"):
+            inner = read_npy(unpacked(data, records[name], name))[ROOT]
+            found |= {name[:-4] if key == "codes" else f"{name[:-4]}.{key}": lazy for key, lazy in inner.items()}
+    return found
 
 
 def _lazy(name: object, code: object) -> LazyTensor:

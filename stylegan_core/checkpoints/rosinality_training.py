@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +21,7 @@ from .loading import detect
 from .pickle_names import Record
 from .tensors import LazyTensor
 from .unwrap import Which, unwrap
+from .writing import write_file
 
 Adam = dict[str, dict[str, Tensor]]
 """Canonical parameter name -> step, exp_avg, exp_avg_sq."""
@@ -104,21 +103,7 @@ def write_training(path: str | Path, networks: Mapping[str, nn.Module], adam: Ma
                  "differentiable": False, "fused": None, "params": list(range(len(names)))}
         tree[key] = {"state": state, "param_groups": [group]}
     tree |= {"args": argparse.Namespace(**args), "ada_aug_p": float(ada_p)}
-    return _write(Path(path), tree)
-
-
-def _write(path: Path, tree: Mapping[str, Any]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(tree, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-    return path
+    return write_file(Path(path), lambda file: torch.save(tree, file), overwrite=True)
 
 
 Row = tuple[str, str, Any]

@@ -1,25 +1,25 @@
-"""safetensors: a JSON header and raw numbers. Written through the library, read by a strict header check over a map."""
+"""safetensors: a JSON header and raw numbers, written and read with a strict check of the header."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
-from ..errors import InvalidInput, LoadError
+from ..errors import LoadError
+from ..version import __version__
 from .checksums import CHECKSUMS_KEY, checker, describe_checksums, read_checksums
 from .json_text import parse_json
 from .source import Source
 from .tensors import MAX_DIMS, MAX_KEY, LazyTensor, Storage, formed
+from .writing import check_target, write_file
 
+SUFFIXES = (".safetensors",)
 METADATA_KEY = "stylegan_atelier"
 MAX_HEADER = 8 << 20
 DTYPES = {
@@ -114,39 +114,34 @@ def read_json(metadata: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def write_safetensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any],
-                      overwrite: bool = False) -> Path:
+                      overwrite: bool = False, beside: Mapping[str, Any] | None = None) -> Path:
     """Write tensors and this project's metadata to `path` (suffix .safetensors is added), whole or not at all.
 
-    Never replaces an existing file unless `overwrite`; raises InvalidInput then.
+    beside: further metadata entries, texts or what JSON makes of them, for other readers. The metadata gets the version of
+    the package that wrote it. Never replaces an existing file unless `overwrite`; raises InvalidInput then, SaveError where
+    the disk is full or the place can't be written to.
     """
-    path = Path(path)
-    path = path if path.suffix == ".safetensors" else path.with_name(path.name + ".safetensors")
-    if path.exists() and not overwrite:
-        raise InvalidInput(f"{path.name} exists already; choose another name or allow overwriting.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"format": 1, **metadata}, ensure_ascii=False, sort_keys=True)
-    plain = _own_memory(tensors)
-    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    try:
-        save_file(plain, temporary, {METADATA_KEY: text, CHECKSUMS_KEY: describe_checksums(text, plain, CODES)})
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except PermissionError as error:  # Windows refuses to replace a file that a loaded model still maps
-        raise InvalidInput(f"{path.name} is in use or its folder read-only; choose another name or unload it.") from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-    return path
+    target = check_target(path, SUFFIXES, overwrite)
+    text = json.dumps({"format": 1, "version": __version__, **metadata}, ensure_ascii=False, sort_keys=True)
+    plain = {key: tensor.detach().to("cpu").contiguous() for key, tensor in tensors.items()}
+    entries = {METADATA_KEY: text, CHECKSUMS_KEY: describe_checksums(text, plain, CODES)}
+    entries |= {key: value if isinstance(value, str) else json.dumps(value) for key, value in (beside or {}).items()}
+    size = sum(t.nbytes for t in plain.values()) + 2 * sum(map(len, entries.values()))
+    return write_file(target, lambda file: _write(file, plain, entries), overwrite, size)
 
 
-def _own_memory(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous CPU tensors, none sharing memory with another: the writer refuses those that do."""
-    found, seen = {}, set()
-    for key, tensor in tensors.items():
-        plain = tensor.detach().to("cpu").contiguous()
-        storage = plain.untyped_storage()
-        if storage.data_ptr() in seen or storage.nbytes() != plain.nbytes:
-            plain = plain.clone()
-        seen.add(plain.untyped_storage().data_ptr())
-        found[key] = plain
-    return found
+def _write(file: BinaryIO, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """The format itself: the header's length, the header in JSON, the numbers, the widest types first so that all lie aligned.
+
+    The library's writer makes a file of its own, with its own permissions and no lock.
+    """
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    ordered, at = sorted(tensors.items(), key=lambda pair: (-pair[1].dtype.itemsize, pair[0])), 0
+    for key, tensor in ordered:
+        header[key] = {"dtype": CODES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [at, at + tensor.nbytes]}
+        at += tensor.nbytes
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    text += b" " * (-len(text) % 8)
+    file.write(len(text).to_bytes(8, "little") + text)
+    for _, tensor in ordered:
+        file.write(tensor.reshape(-1).view(torch.uint8).numpy().data)

@@ -15,7 +15,6 @@ from ..errors import InvalidInput
 from ..networks import FAMILIES
 from ..networks.info import ModelInfo
 from .checksums import UNVERIFIED
-from .containers import sha256_of
 from .safetensors_file import write_safetensors
 from .tensors import FLOATS, plausible
 
@@ -23,15 +22,7 @@ from .tensors import FLOATS, plausible
 def lineage(model: nn.Module) -> dict[str, Any]:
     """name, family, sha256, licence and parents of a model, for the metadata of what is made from it."""
     info: ModelInfo = model.info  # type: ignore[assignment]
-    return {"name": Path(info.source).name or "unsaved model", "family": info.family, "sha256": _hash_of(info),
-            "licence": info.licence, "parents": [dict(p) for p in info.parents]}
-
-
-def _hash_of(info: ModelInfo) -> str:
-    """Recorded hash, or that of the file the model was loaded from if it is still there."""
-    if info.sha256 or not info.source or not Path(info.source).is_file():
-        return info.sha256
-    return sha256_of(info.source)
+    return info.lineage()
 
 
 def save(model: nn.Module, path: str | Path, metadata: Mapping[str, Any] | None = None, dtype: torch.dtype | None = None,
@@ -49,7 +40,7 @@ def save(model: nn.Module, path: str | Path, metadata: Mapping[str, Any] | None 
         raise InvalidInput(f"Type {dtype!r} can't hold weights; use torch.float32, float16 or bfloat16.")
     info: ModelInfo = model.info  # type: ignore[assignment]
     facts = {
-        "family": family, "config": plain_config(model.config), "source": Path(info.source).name, "sha256": _hash_of(info),
+        "family": family, "config": plain_config(model.config), "source": Path(info.source).name, "sha256": info.file_sha256,
         "parents": [dict(p) for p in info.parents], "licence": info.licence, "notes": dict(info.notes), **(metadata or {}),
     }
     facts["notes"] = {key: value for key, value in facts["notes"].items() if key != UNVERIFIED}  # what is saved has checksums

@@ -80,13 +80,13 @@ class Source:
         """(place, length) of consecutive parts of at most `size` bytes."""
         return [(at, min(size, self._size - at)) for at in range(0, self._size, size)]
 
-    def stamp(self) -> tuple[int, int]:
-        """(bytes, time of the last change) of the open file as it is now; in memory always the same."""
+    def stamp(self) -> tuple[int, ...]:
+        """(bytes, time of the last change, number) of the open file as it is now; in memory always the same."""
         try:
             status = os.fstat(self._file.fileno())
         except (OSError, ValueError):
-            return self._size, 0
-        return status.st_size, status.st_mtime_ns
+            return (self._size,)
+        return status.st_size, status.st_mtime_ns, status.st_ino
 
     def close(self) -> None:
         with contextlib.suppress(OSError):

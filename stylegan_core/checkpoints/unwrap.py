@@ -51,7 +51,7 @@ def unwrap(tree: Any, which: Which = "ema") -> Bundle:
     node, part, beside = _descend(tree, which)
     tensors: dict[str, LazyTensor] = {}
     attributes: dict[str, Any] = {}
-    for key, value in _walk(node):
+    for key, value in walk(node):
         (tensors if isinstance(value, LazyTensor) else attributes)[key] = value
     if len(tensors) > MAX_TENSORS:
         raise LoadError(f"The file holds {len(tensors)} tensors and no known network has over {MAX_TENSORS}; choose another.")
@@ -60,7 +60,7 @@ def unwrap(tree: Any, which: Which = "ema") -> Bundle:
     tensors = _strip_prefixes(tensors)
     if which == "decoder":
         tensors, part = _inner_generator(tensors, part)
-    for key, value in _walk(beside):
+    for key, value in walk(beside):
         if isinstance(value, LazyTensor) and which in OF_THE_GENERATOR:
             tensors.setdefault(key, value)
         elif not isinstance(value, LazyTensor):
@@ -91,7 +91,7 @@ def _descend(tree: Any, which: Which) -> tuple[Any, str, dict[str, Any]]:
     return node, ".".join(path), beside
 
 
-def _walk(node: Any) -> Iterator[tuple[str, Any]]:
+def walk(node: Any) -> Iterator[tuple[str, Any]]:
     """(dotted name, tensor or plain value) of everything below a node; each container once, bounded in depth and number."""
     stack: list[tuple[Any, str, int]] = [(node, "", 0)]
     seen: set[int] = set()

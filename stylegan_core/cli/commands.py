@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ..assets import asset_path
 from ..blending import blend as blend_models
-from ..checkpoints import HEADINGS, inspect, load, save
+from ..checkpoints import HEADINGS, MODEL_SUFFIXES, SAFETENSORS, check_target, inspect, load, save
 from ..errors import AtelierError, InvalidInput
 from ..faces.batch import return_faces, take_faces
 from ..inversion import PRESETS, InversionOptions, Inverter
@@ -21,7 +21,7 @@ from ..inversion.encode import encode
 from ..latents import Latents, class_label, sample_z
 from ..networks.generators.base import Generator
 from ..networks.style_weights import format_weights
-from ..pictures.files import SUFFIXES, check_writable, read_image, write_image
+from ..pictures.files import SUFFIXES, read_image, write_image
 from ..pictures.rendering import render
 from ..pictures.sheets import blend_grid, contact_sheet
 from ..pipeline import Toonified, ToonOptions
@@ -30,8 +30,6 @@ from ..stylization import Styles, choose_weights, transfer_style
 from ..tuning import TUNE_PRESETS, Tuner
 from .folder import each_picture, own_device, pictures_of
 
-MODEL_SUFFIXES = (".safetensors", ".pt", ".pth", ".pkl", ".model", ".xml", ".npy")
-SAFETENSORS = (".safetensors",)
 COLUMNS = 4
 INTERRUPTED = 130
 
@@ -69,7 +67,7 @@ def _details(facts: Any) -> str:
 
 
 def convert(a: argparse.Namespace) -> int:
-    check_writable(a.out, SAFETENSORS, a.overwrite)
+    check_target(a.out, SAFETENSORS, a.overwrite, add=False)
     model = load(_model_path(a.file), which=a.weights, resolution=a.resolution)
     _say(f"wrote {save(model, a.out, dtype=_storage(a), overwrite=a.overwrite)}")
     return 0
@@ -94,7 +92,7 @@ def generate(a: argparse.Namespace) -> int:
 
 
 def blend(a: argparse.Namespace) -> int:
-    check_writable(a.out, SAFETENSORS, a.overwrite)
+    check_target(a.out, SAFETENSORS, a.overwrite, add=False)
     base, other = load_generator(a.base, a.device), load_generator(a.other, a.device)
     mixed = blend_models(base, other, a.resolution, a.mode, a.width, a.coarse, convention=a.convention)
     _say(f"wrote {save(mixed, a.out, dtype=_storage(a), overwrite=a.overwrite)}")
@@ -106,7 +104,7 @@ def invert(a: argparse.Namespace) -> int:
     crop_file, picture = a.out / f"{stem}_crop.png", a.out / f"{stem}_inversion.png"
     codes = a.out / f"{stem}_latents.safetensors"
     _check_all([crop_file, picture], a.overwrite)
-    check_writable(codes, SAFETENSORS, a.overwrite)
+    check_target(codes, SAFETENSORS, a.overwrite)
     options, photo = _options(a), read_image(a.photo)
     model = load_generator(a.model, a.device)
     crops = photo if a.no_align else take_faces(photo, model.img_resolution)[0]
@@ -115,7 +113,7 @@ def invert(a: argparse.Namespace) -> int:
     found = inverter.result()
     write_image(crops, crop_file, a.overwrite)
     write_image(found.images, picture, a.overwrite)
-    found.latents.save(codes)
+    found.latents.save(codes, a.overwrite)
     told = "interrupted; wrote" if interrupted else "wrote"
     _say("\n".join([f"{told} the best of {found.steps_done} steps to {a.out}{_losses(found.losses)}", *found.notes]))
     return INTERRUPTED if interrupted else 0
@@ -125,7 +123,7 @@ def tune(a: argparse.Namespace) -> int:
     stem = a.crop.stem.removesuffix("_crop")
     picture, kept = a.out / f"{stem}_tuned.png", a.out / f"{stem}_delta.safetensors"
     _check_all([picture], a.overwrite)
-    check_writable(kept, SAFETENSORS, a.overwrite)
+    check_target(kept, SAFETENSORS, a.overwrite)
     preset = TUNE_PRESETS[a.quality]
     options = replace(preset, seed=a.seed, locality=a.locality, steps=preset.steps if a.steps is None else a.steps)
     crop, latents = read_image(a.crop), Latents.load(a.latents)
@@ -260,7 +258,7 @@ def _options(a: argparse.Namespace) -> InversionOptions:
 
 def _check_all(files: list[Path], overwrite: bool) -> None:
     for path in files:
-        check_writable(path, SUFFIXES, overwrite)
+        check_target(path, SUFFIXES, overwrite, add=False)
 
 
 def _storage(a: argparse.Namespace) -> torch.dtype | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -13,7 +12,8 @@ from torch import Tensor
 
 from ..checkpoints.containers import read_file
 from ..checkpoints.safetensors_file import read_json, write_safetensors
-from ..errors import InvalidInput, LoadError, TrainingStopped
+from ..checkpoints.writing import FULL, write_bytes
+from ..errors import InvalidInput, LoadError, SaveError, TrainingStopped
 
 VERSION = 1
 STATES, LOG, SETTINGS, LOCK = "states", "log.jsonl", "settings.json", "run.lock"
@@ -85,8 +85,9 @@ class RunFolder:
         """write(), a full disk told as such. Raises TrainingStopped."""
         try:
             return write()
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        except (OSError, SaveError) as error:
+            full = error.full if isinstance(error, SaveError) else error.errno in FULL
+            if not full:
                 raise
             raise TrainingStopped(f"The disk of {self.path} is full; the run stopped and its last checkpoint is whole, so free "
                                   f"some space and resume.") from error
@@ -156,13 +157,7 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
 
 
 def _write_text(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    write_bytes(path, text.encode("utf-8"), overwrite=True)
 
 
 def _lock(path: Path) -> IO[str]:

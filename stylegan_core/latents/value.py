@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar, Protocol
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from ..errors import InvalidInput, LatentMismatch, LoadError
+from ..errors import InvalidInput, LatentMismatch
 from .codes import SPACES, Space, codes_to_ws, truncate
 from .signature import LatentModel, ModelSignature
 
-FILE_FORMAT = "stylegan-atelier-latents"
+
+class Files(Protocol):
+    """Writer and reader of latents' files, which lie with the other files' and set themselves here."""
+
+    def save(self, latents: Latents, path: str | Path, overwrite: bool = False) -> Path: ...
+
+    def load(self, path: str | Path, space: Space | None = None, model: LatentModel | None = None) -> Latents: ...
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -27,6 +31,7 @@ class Latents:
     space: Space
     model: ModelSignature | None
     noise: tuple[Tensor, ...] | None
+    files: ClassVar[Files]
 
     def __init__(self, tensor: Tensor, space: Space, model: ModelSignature | LatentModel | None = None,
                  noise: Sequence[Tensor] | None = None) -> None:
@@ -145,33 +150,21 @@ class Latents:
         return Latents(torch.cat([p.tensor.to(device) for p in parts]), first.space,
                        next((p.model for p in parts if p.model), None), _joined_noise(parts))
 
-    def save(self, path: str | Path) -> None:
-        """Write a safetensors file: `latents`, `noise.0` ..., and the space and model signature as JSON metadata."""
-        tensors = {"latents": self.tensor} | {f"noise.{i}": n for i, n in enumerate(self.noise or ())}
-        meta = {"space": self.space, "model": asdict(self.model) if self.model else None}
-        save_file({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, str(path),
-                  {"format": FILE_FORMAT, "latents": json.dumps(meta)})
+    def save(self, path: str | Path, overwrite: bool = False) -> Path:
+        """Write a file; returns its path (suffix .safetensors added, unless it is .npz: NVIDIA's form, w+ without noise maps).
+
+        Raises InvalidInput, SaveError.
+        """
+        return self.files.save(self, path, overwrite)
 
     @staticmethod
-    def load(path: str | Path) -> Latents:
-        """Read what `save` wrote. Raises LoadError."""
-        path = Path(path)
-        try:
-            with safe_open(str(path), framework="pt") as file:
-                metadata = file.metadata() or {}
-                # copies: the file may shrink or change under loaded latents
-                tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
-            meta = json.loads(metadata["latents"]) if metadata.get("format") == FILE_FORMAT else None
-        except (OSError, SafetensorError, ValueError, KeyError) as error:
-            raise LoadError(f"{path.name} can't be read ({error}); give a file made by Save StyleGAN Latents.") from error
-        if meta is None or "latents" not in tensors:
-            raise LoadError(f"{path.name} is a safetensors file without latents; give a file made by Save StyleGAN Latents.")
-        try:
-            signature = ModelSignature(**meta["model"]) if meta["model"] else None
-            noise = tuple(tensors[f"noise.{i}"].float() for i in range(len(tensors) - 1))
-            return Latents(tensors["latents"].float(), meta["space"], signature, noise or None)
-        except (KeyError, TypeError, InvalidInput) as error:
-            raise LoadError(f"{path.name} contradicts itself ({error}); save the latents again.") from error
+    def load(path: str | Path, space: Space | None = None, model: LatentModel | None = None) -> Latents:
+        """Read what `save` wrote, or what other projects' inversions left (see checkpoints.latents_file.load_latents).
+
+        space: of a file that does not tell; None goes by its shape. model: a generator that they must fit. Raises LoadError,
+        InvalidInput, LatentMismatch.
+        """
+        return Latents.files.load(path, space, model)
 
 
 def _joined_noise(parts: Sequence[Latents]) -> tuple[Tensor, ...] | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 
@@ -19,3 +21,15 @@ class ModelInfo:
     licence: str = "unknown"
     notes: dict[str, Any] = field(default_factory=dict)
     """Free facts: training images seen, how it was made, warnings."""
+    hashed: Callable[[], str] | None = field(default=None, repr=False, compare=False)
+    """The SHA-256 of the file that was read, taken while it was read; None for models made in memory."""
+
+    @property
+    def file_sha256(self) -> str:
+        """The recorded SHA-256, else that of the very bytes that were read; empty where neither is known."""
+        return self.sha256 or (self.hashed() if self.hashed else "")
+
+    def lineage(self) -> dict[str, Any]:
+        """name, family, sha256, licence and parents, for the metadata of what is made from this model."""
+        return {"name": PurePath(self.source).name or "unsaved model", "family": self.family, "sha256": self.file_sha256,
+                "licence": self.licence, "parents": [dict(p) for p in self.parents]}

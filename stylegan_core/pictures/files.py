@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from ..checkpoints.writing import check_target, write_bytes
 from ..errors import InvalidInput
 
 MAX_SIDE = 4096
@@ -83,24 +85,15 @@ def to_uint8(image: Tensor) -> np.ndarray:
 
 def write_image(image: Tensor, path: str | Path, overwrite: bool = False) -> Path:
     """[C, H, W] or [1, C, H, W] in [-1, 1] -> a file in the format of its suffix. Raises InvalidInput."""
-    path = Path(path)
-    check_writable(path, SUFFIXES, overwrite)
+    target = check_target(path, SUFFIXES, overwrite, add=False)
     picture = Image.fromarray(to_uint8(image[0] if image.ndim == 4 else image))
-    if path.suffix.lower() in (".jpg", ".jpeg"):
+    if target.suffix.lower() in (".jpg", ".jpeg"):
         picture = picture.convert("RGB")
-    picture.save(path, quality=95)
-    return path
+    return write_picture(picture, target, overwrite)
 
 
-def check_writable(path: Path, suffixes: tuple[str, ...], overwrite: bool) -> None:
-    """Raise InvalidInput unless `path` ends in one of `suffixes` and is free or may be replaced; makes its folder."""
-    if path.suffix.lower() not in suffixes:
-        raise InvalidInput(f'"{path.name}" does not end in {", ".join(suffixes)}; give it such an ending.')
-    if path.is_dir():
-        raise InvalidInput(f"{path} is a folder; give a file name in it.")
-    if path.exists() and not overwrite:
-        raise InvalidInput(f"{path} exists already; choose another name or allow overwriting.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidInput(f"{path.parent} can't be made a folder ({error.strerror}); choose another place.") from error
+def write_picture(picture: Image.Image, path: Path, overwrite: bool = False, quality: int = 95) -> Path:
+    """Encode a picture in the format of its suffix and write it whole or not at all. Raises SaveError."""
+    data = io.BytesIO()
+    picture.save(data, Image.registered_extensions()[path.suffix.lower()], quality=quality)
+    return write_bytes(path, data.getbuffer(), overwrite)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 
 from ...errors import LoadError
 from ..layout import Bundle, Canonical, Layout
 from ..npy_file import ROOT
 from ..tensors import LazyTensor
+
+STYLE_CODES = re.compile(r"style|code", re.IGNORECASE)
+"""DualStyleGAN's scripts name their files exstyle_code.npy, instyle_code.npy and the like."""
+UNTOLD = ("The file does not say whether it holds style codes in z+ or latents in w+; it is taken for style codes. Latents are "
+          "read by Load StyleGAN Latents.")
 
 
 def convert(bundle: Bundle) -> Canonical:
@@ -25,7 +32,8 @@ def convert(bundle: Bundle) -> Canonical:
         raise LoadError(f"The codes differ in size ({', '.join(sizes)}); a style file holds codes of one model.")
     codes = LazyTensor((len(names), *parts[0].shape[1:]), parts[0].dtype, lambda: torch.cat([p.read() for p in parts]))
     role = "intrinsic" if "instyle" in bundle.file.lower() else "extrinsic"
-    return Canonical({"codes": codes}, {"names": names, "role": role})
+    told = STYLE_CODES.search(bundle.file)
+    return Canonical({"codes": codes}, {"names": names, "role": role}, notes=() if told else (UNTOLD,))
 
 
 LAYOUT = Layout(name="style-codes", family="style_bank", title="a file of style codes", tells=(rf"{ROOT}\..*",),

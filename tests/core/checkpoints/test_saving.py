@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 
 from stylegan_core import checkpoints
-from stylegan_core.errors import InvalidInput, LoadError, UnsupportedCheckpoint
+from stylegan_core.errors import InvalidInput, LoadError, SaveError, UnsupportedCheckpoint
 from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 from stylegan_core.networks.mapping import MappingConfig
 
@@ -96,8 +96,8 @@ def test_failed_write_leaves_nothing(mobile, tmp_path, monkeypatch) -> None:
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("stylegan_core.checkpoints.safetensors_file.save_file", fail)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr("stylegan_core.checkpoints.safetensors_file._write", fail)
+    with pytest.raises(SaveError, match="disk full"):
         checkpoints.save(mobile, tmp_path / "m")
     assert not list(tmp_path.iterdir())
 

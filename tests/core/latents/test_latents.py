@@ -175,7 +175,7 @@ def test_files_keep_everything(model: MobileStyleGAN, tmp_path) -> None:
     path = tmp_path / "a.safetensors"
     inverted = Latents(torch.randn(2, model.num_ws, 8), "w+", model, noise_of(model, 1))
     for latents in (inverted, Latents(torch.randn(1, 12), "z")):
-        latents.save(path)
+        latents.save(path, overwrite=True)
         back = Latents.load(path)
         assert torch.equal(back.tensor, latents.tensor) and (back.space, back.model) == (latents.space, latents.model)
         assert len(back.noise or ()) == len(latents.noise or ())
