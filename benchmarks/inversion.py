@@ -34,7 +34,7 @@ def _ours(model: torch.nn.Module, targets: torch.Tensor, lpips: LPIPS, steps: in
 
 
 def _textbook(model: torch.nn.Module, targets: torch.Tensor, lpips: LPIPS, steps: int) -> Iterator[object]:
-    from tests.core.inversion.textbook import project
+    from .twins.textbook import project
 
     loop: Callable[..., Iterator[object]] = project
     return loop(model, targets, lpips, steps)

@@ -72,7 +72,7 @@ def synthesis(threads: int, resolution: int, batch: int, plain: bool, repeats: i
     ws = torch.randn(batch, model.num_ws, model.w_dim)
     draw = model.synthesis
     if plain:
-        from tests.core.networks.plain_stylegan2 import synthesize
+        from .twins.stylegan2 import synthesize
 
         def draw(ws: torch.Tensor) -> torch.Tensor:
             return synthesize(model, ws)
@@ -99,7 +99,7 @@ def alias_free(threads: int, resolution: int, radial: bool, plain: bool) -> dict
     torch.manual_seed(0)
     model = StyleGAN3(alias_free_config(resolution, radial)).eval().requires_grad_(False)
     if plain:
-        from tests.core.ops.plain import grouped_filtered_lrelu
+        from .twins.ops import grouped_filtered_lrelu
 
         stylegan3.filtered_lrelu = grouped_filtered_lrelu  # in this process only
     ws, idle = torch.randn(1, model.num_ws, model.w_dim), peak_mb()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InvalidInput
+from ...ops.memory_format import in_preferred_format
 from ..info import ModelInfo
 from ..mapping import MappingNetwork
 
@@ -45,6 +46,8 @@ class Synthesis(nn.Module):
     takes_transform: ClassVar[bool] = False
     local: ClassVar[bool] = False
     """Whether the picture depends on one layer's features alone: a part of them, cut out by a hook, gives a part of it."""
+    compute_dtype: torch.dtype | None = None
+    """What the features are computed in; None is the weights' type. Styles stay as they are: see runtime.precision."""
 
     def forward(
         self,
@@ -59,7 +62,7 @@ class Synthesis(nn.Module):
 
         noise: one [1|B, 1, h, w] map a noise layer, in layer order; overrides noise_mode.
         transform: [3, 3] or [B, 3, 3], StyleGAN3's input transform; an error elsewhere.
-        generator: source of noise_mode "random" (CPU generator; the maps move to the device).
+        generator: source of noise_mode "random"; see random_noise.
         hook: see LayerHook.
         """
         raise NotImplementedError
@@ -67,6 +70,27 @@ class Synthesis(nn.Module):
     def noise_shapes(self) -> tuple[tuple[int, int], ...]:
         """(h, w) of every noise map in layer order; empty for a generator without noise."""
         return ()
+
+    def start(self, const: Tensor, batch: int) -> Tensor:
+        """The learned input [C, h, w] -> [batch, C, h, w] in the type and format that the features are computed in."""
+        return in_preferred_format(const.to(self.compute_dtype or const.dtype).expand(batch, -1, -1, -1))
+
+    def noise_maps(self, like: Tensor, mode: NoiseMode, noise: Sequence[Tensor] | None,
+                   generator: torch.Generator | None) -> list[Tensor | None]:
+        """One map a noise layer, [h, w] or [1|B, 1, h, w], where the features `like` [B, ...] lie. Given ones are checked."""
+        names = (layer.name for layer in self.layers if layer.kind in ("conv", "up"))
+        layers = [name for name in names if hasattr(self.get_submodule(name), "noise_const")]
+        if noise is None:
+            if mode == "random":
+                return list(random_noise(self.noise_shapes(), len(like), like, generator))
+            if mode not in ("const", "none"):
+                raise InvalidInput(f'Noise mode "{mode}" is unknown; use "const", "random" or "none".')
+            return [self.get_buffer(f"{name}.noise_const") if mode == "const" else None for name in layers]
+        for i, (map_, size) in enumerate(zip(noise, self.noise_shapes(), strict=True)):
+            if map_.ndim != 4 or map_.shape[0] not in (1, len(like)) or tuple(map_.shape[1:]) != (1, *size):
+                raise InvalidInput(f"Noise map {i} has shape {list(map_.shape)} but layer {layers[i]} needs "
+                                   f"[1 or {len(like)}, 1, {size[0]}, {size[1]}].")
+        return [map_.to(like.device) for map_ in noise]
 
     def check_inputs(self, ws: Tensor, w_dim: int, noise: list[Tensor] | None, transform: Tensor | None) -> None:
         """Raise InvalidInput unless ws is [B, num_ws, w_dim] and noise and transform are what this network takes."""
@@ -142,13 +166,20 @@ def plain_generator(model: Any) -> Generator:
     return getattr(model, "base", model)
 
 
-def draw_noise(shape: tuple[int, int], batch: int, mode: NoiseMode, const: Tensor | None, like: Tensor,
-               generator: torch.Generator | None) -> Tensor | None:
-    """The noise map of one layer: the stored one, a fresh [batch, 1, h, w], or None."""
-    if mode == "none":
-        return None
-    if mode == "const":
-        return const
-    if mode != "random":
-        raise InvalidInput(f'Noise mode "{mode}" is unknown; use "const", "random" or "none".')
-    return torch.randn(batch, 1, *shape, generator=generator).to(like)
+def random_noise(shapes: Sequence[tuple[int, int]], batch: int, like: Tensor,
+                 generator: torch.Generator | None = None) -> list[Tensor]:
+    """A fresh map [batch, 1, h, w] a layer, of like's type and device. An accelerator draws all of them at once, on itself
+    unless the generator is the CPU's; a CPU layer by layer, as ever, so that a generator's pictures stay the same."""
+    if like.device.type == "cpu":
+        return [torch.randn(batch, 1, *shape, generator=generator).to(like) for shape in shapes]
+    sizes = [batch * h * w for h, w in shapes]
+    place = like.device if generator is None else generator.device
+    drawn = torch.randn(sum(sizes), generator=generator, device=place).to(like).split(sizes)
+    return [map_.view(batch, 1, *shape) for map_, shape in zip(drawn, shapes, strict=True)]
+
+
+def one_by_one(ws: Tensor, noise: Sequence[Tensor | None]) -> Iterator[tuple[Tensor, list[Tensor | None]]]:
+    """(ws, maps) of each picture: a CPU's caches hold one picture's features, not a batch's. Maps are [h, w], [1, 1, h, w]
+    or [B, 1, h, w]."""
+    for i in range(len(ws)):
+        yield ws[i : i + 1], [m if m is None or m.ndim == 2 or len(m) == 1 else m[i : i + 1] for m in noise]

@@ -21,7 +21,7 @@ from ...ops.fir import filter2d, resample_kernel
 from ..info import ModelInfo
 from ..mapping import FullyConnected, MappingConfig, MappingNetwork
 from ..shapes import Shape, Shapes, check_shapes, mapping_from_shapes, shape_of
-from .base import Generator, LayerHook, NoiseMode, StyledLayer, Synthesis, draw_noise
+from .base import Generator, LayerHook, NoiseMode, StyledLayer, Synthesis
 
 BINOMIAL = (1.0, 2.0, 1.0)
 MAX_RESOLUTION = 4096
@@ -205,17 +205,16 @@ class StyleGAN1Synthesis(Synthesis):
         if not 0 <= level <= top:
             raise InvalidInput(f"The level of detail is {level}; use 0 (full size) to {top} (4 px).")
         const: Tensor = self.get_submodule("b4").const  # type: ignore[assignment]
-        x, image, maps = const.expand(len(ws), -1, -1, -1), None, iter(noise or ())
+        x, image = const.expand(len(ws), -1, -1, -1), None
+        maps = iter(self.noise_maps(x, noise_mode, noise, generator))
         ws = ws.to(x.dtype)
         for layer in self.layers[1:]:
             module = self.get_submodule(layer.name)
             if layer.kind == "rgb":
                 image = self._grow(module, x, image, level)
                 continue
-            size = (layer.resolution, layer.resolution)
-            stored: Tensor = module.noise_const  # type: ignore[assignment]
-            map_ = next(maps).to(x) if noise else draw_noise(size, len(ws), noise_mode, stored, x, generator)
-            x = module(x, ws[:, layer.row], map_)
+            map_ = next(maps)
+            x = module(x, ws[:, layer.row], None if map_ is None else map_.to(x))
             if hook is not None:
                 x = hook(layer, x)
         assert image is not None

@@ -17,12 +17,11 @@ from ...errors import InvalidInput, LoadError
 from ...ops import fir
 from ...ops.activation import activate, find_activation
 from ...ops.fir import resample_kernel, upsample2d
-from ...ops.memory_format import in_preferred_format
 from ...ops.modulated import modulated_conv2d
 from ..info import ModelInfo
 from ..mapping import FullyConnected, MappingConfig, MappingNetwork
 from ..shapes import Shape, Shapes, check_shapes, mapping_from_shapes, shape_of
-from .base import Generator, LayerHook, NoiseMode, StyledLayer, Synthesis, draw_noise
+from .base import Generator, LayerHook, NoiseMode, StyledLayer, Synthesis, one_by_one
 
 Architecture = Literal["skip", "resnet", "orig"]
 _SYNTHESIS_FACTS = ("conv_clamp", "resample_kernel", "activation", "scaled_demodulation")
@@ -246,7 +245,6 @@ class StyleGAN2Synthesis(Synthesis):
 
     @property
     def const(self) -> Tensor:
-        """The learned input [C, h, w]; its dtype is that of the features."""
         return cast(Tensor, self.get_submodule("b4").const)  # no get_parameter: under functional_call it is none
 
     def noise_shapes(self) -> tuple[tuple[int, int], ...]:
@@ -256,17 +254,17 @@ class StyleGAN2Synthesis(Synthesis):
                 transform: Tensor | None = None, generator: torch.Generator | None = None,
                 hook: LayerHook | None = None) -> Tensor:
         self.check_inputs(ws, self.config.mapping.w_dim, noise, transform)
-        maps = self._noise_maps(len(ws), noise_mode, noise, generator)
+        x = self.start(self.const, len(ws))
+        maps = self.noise_maps(x, noise_mode, noise, generator) or [None] * len(self.layers)
         if len(ws) < 2 or hook is not None or ws.device.type != "cpu" or torch.is_grad_enabled():
-            return self._draw(ws, maps, hook)
+            return self._draw(x, ws, maps, hook)
         # one picture's features fit the CPU's caches, a batch's do not: no slower, and a batch needs no more memory
-        return torch.cat([self._draw(ws[i : i + 1], [_row(map_, i) for map_ in maps], None) for i in range(len(ws))])
+        return torch.cat([self._draw(x[:1], w, one, None) for w, one in one_by_one(ws, maps)])
 
-    def _draw(self, ws: Tensor, noise: list[Tensor | None], hook: LayerHook | None) -> Tensor:
+    def _draw(self, x: Tensor, ws: Tensor, noise: list[Tensor | None], hook: LayerHook | None) -> Tensor:
         rows, maps = [_one_if_shared(w) for w in ws.unbind(1)], iter(noise)
         residual = self.config.architecture == "resnet"
-        before = x = in_preferred_format(self.const.expand(len(ws), -1, -1, -1))
-        image: Tensor | None = None
+        before, image = x, None
         for layer in self.layers[1:]:
             module = self.get_submodule(layer.name)
             if layer.row is None:
@@ -285,26 +283,6 @@ class StyleGAN2Synthesis(Synthesis):
                 x = x + self.get_submodule(f"b{layer.resolution}.skip")(before, self.resample_kernel)
         assert image is not None
         return image
-
-    def _noise_maps(self, batch: int, mode: NoiseMode, noise: list[Tensor] | None,
-                    generator: torch.Generator | None) -> list[Tensor | None]:
-        """One map a styled convolution, checked before any work is done."""
-        if not self.config.use_noise:
-            return [None] * len(self.layers)
-        if noise is None:
-            stored = ((layer, self.get_buffer(f"{layer.name}.noise_const")) for layer in self._noisy)
-            return [draw_noise(self.config.size(layer.resolution), batch, mode, map_, self.const, generator)
-                    for layer, map_ in stored]
-        for i, (map_, size) in enumerate(zip(noise, self.noise_shapes(), strict=True)):
-            if map_.ndim != 4 or map_.shape[0] not in (1, batch) or tuple(map_.shape[1:]) != (1, *size):
-                raise InvalidInput(f"Noise map {i} has shape {list(map_.shape)} but layer {self._noisy[i].name} needs "
-                                   f"[1 or {batch}, 1, {size[0]}, {size[1]}].")
-        return [map_.to(self.const) for map_ in noise]
-
-
-def _row(map_: Tensor | None, i: int) -> Tensor | None:
-    """Picture i's noise out of [h, w], [1, 1, h, w] or [B, 1, h, w]."""
-    return map_ if map_ is None or map_.ndim == 2 or len(map_) == 1 else map_[i : i + 1]
 
 
 def _one_if_shared(w: Tensor) -> Tensor:

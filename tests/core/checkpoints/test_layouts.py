@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.twins.discriminator import score as plain_score
 from stylegan_core import checkpoints
 from stylegan_core.blending import blend
 from stylegan_core.checkpoints.openvino import read_constants
@@ -16,7 +17,6 @@ from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, Mob
 from stylegan_core.networks.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from stylegan_core.networks.judges.discriminator import Discriminator, DiscriminatorConfig
 from stylegan_core.networks.mapping import MappingConfig
-from tests.core.networks.plain_discriminator import score as plain_score
 
 from .makers import (
     discriminator_to_tensorflow,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 import stylegan_core as sg
+from benchmarks.twins import textbook
 from stylegan_core.losses.perceptual import LPIPS
-from tests.core.inversion import textbook
 from tests.core.networks.models import tiny_stylegan2
 
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from benchmarks.twins import ops as plain
 from stylegan_core.errors import InvalidInput
 from stylegan_core.ops.activation import ACTIVATIONS, activate, bias_act
-from tests.core.ops import plain
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal, special
 
+from benchmarks.twins import ops as plain
 from stylegan_core.ops import filtered
 from stylegan_core.ops.filtered import Resampling, bessel_j1, filtered_lrelu, lowpass_filter
-from tests.core.ops import plain
 
 
 def plain_filtered_lrelu(x, bias, up_filter, down_filter, rates, clamp=None):

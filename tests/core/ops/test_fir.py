@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.twins import ops as plain
 from stylegan_core.errors import InvalidInput
 from stylegan_core.ops import fir
-from tests.core.ops import plain
 
 TAPS = [(1.0, 3.0, 3.0, 1.0), (1.0,), (1.0, 1.0), (1.0, 2.0, 1.0), (1.0, 4.0, 2.0, 0.5), (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)]
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from benchmarks.twins import ops as plain
 from stylegan_core.ops import modulated
 from stylegan_core.ops.fir import resample_kernel
 from stylegan_core.ops.modulated import demodulation, modulated_conv2d, share_squares, squared_weight
-from tests.core.ops import plain
 
 
 def inputs(seed, b, i, o, h, w, k, rows=None):

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.twins import stylegan1 as plain
 from stylegan_core import checkpoints
 from stylegan_core.checkpoints.layout import Bundle
 from stylegan_core.checkpoints.layouts import rosinality1, tf_stylegan1
@@ -14,7 +15,6 @@ from stylegan_core.checkpoints.tensors import LazyTensor
 from stylegan_core.errors import InvalidInput, LoadError, UnsupportedCheckpoint
 from stylegan_core.networks.generators.stylegan1 import StyleGAN1, StyleGAN1Config, upsample_conv
 from stylegan_core.networks.mapping import MappingConfig
-from tests.core.networks import plain_stylegan1 as plain
 from tests.full_size import assert_image, rule_tensors
 
 FILES = {"tf_sg1_tiny": "karras2019stylegan-tiny.pkl", "ros1_running_tiny": "010000.model",

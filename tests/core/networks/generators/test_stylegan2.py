@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.twins.stylegan2 import synthesize
 from stylegan_core import checkpoints
 from stylegan_core.errors import InvalidInput, LoadError
 from stylegan_core.networks import FAMILIES
 from stylegan_core.networks.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from stylegan_core.networks.mapping import MappingConfig
 from tests.core.networks.models import facts, shapes, tiny_stylegan2
-from tests.core.networks.plain_stylegan2 import synthesize
 
 TINY = ["ros2_train_tiny", "ros2_converted_tiny", "ada_sg2_tiny", "ada_sg2_cond", "ada_sg2_gray", "sg3repo_sg2_tiny"]
 VARIANTS = {

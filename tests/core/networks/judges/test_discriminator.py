@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from benchmarks.twins.discriminator import score
 from stylegan_core import checkpoints
 from stylegan_core.errors import InvalidInput, LoadError
 from stylegan_core.networks.judges.discriminator import Discriminator, DiscriminatorConfig, minibatch_stddev
 from stylegan_core.networks.mapping import MappingConfig
-from tests.core.networks.plain_discriminator import score
 
 LABELS = MappingConfig(z_dim=0, c_dim=3, w_dim=5, num_ws=1, num_layers=2, hidden_dim=5)
 VARIANTS = {

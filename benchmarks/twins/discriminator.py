@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tests.core.ops import plain
+from . import ops as plain
 
 
 def score(model, images: Tensor, c: Tensor | None = None) -> Tensor:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from tests.core.ops import plain
+from . import ops as plain
 
 
 def synthesize(model, ws: Tensor, noise: list[Tensor] | None = None) -> Tensor:

@@ -1,0 +1,93 @@
+"""The built-in base's family: every way through the fast synthesis draws what the plain one does."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.twins.mobilestylegan import inverse_haar as plain_inverse_haar
+from benchmarks.twins.mobilestylegan import synthesize
+from stylegan_core.networks.generators import mobilestylegan
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig, haar, inverse_haar
+from stylegan_core.networks.mapping import MappingConfig
+from tests.core.networks.models import shake
+
+DEPTHS = st.sampled_from([(8,), (8, 8), (16, 8, 4), (8, 16, 8, 12), (4, 4, 4, 8, 4)])
+
+
+def tiny(channels: tuple[int, ...], seed: int = 0) -> MobileStyleGAN:
+    rows = 3 * (len(channels) - 1) + 2
+    mapping = MappingConfig(z_dim=8, w_dim=8, hidden_dim=8, num_layers=2, num_ws=rows)
+    model = MobileStyleGAN(MobileStyleGANConfig(mapping, channels))
+    shake(model, seed)
+    return model.eval().requires_grad_(False)
+
+
+def close(got: torch.Tensor, wanted: torch.Tensor) -> None:
+    assert got.shape == wanted.shape and got.dtype == wanted.dtype
+    assert float((got - wanted).abs().max()) <= 2e-6 * float(wanted.abs().max())
+
+
+@settings(max_examples=8, deadline=None)
+@given(channels=DEPTHS, batch=st.integers(1, 3), seed=st.integers(0, 99))
+def test_synthesis_draws_what_the_plain_twin_does(channels: tuple[int, ...], batch: int, seed: int) -> None:
+    model, ws = tiny(channels, seed), torch.randn(batch, 3 * len(channels) - 1, 8)
+    close(model.synthesis(ws), synthesize(model, ws))
+    with torch.no_grad():
+        close(model.synthesis(ws), synthesize(model, ws))
+        close(model.synthesis(ws, noise_mode="none"), synthesize(model, ws, []))
+        close(model.synthesis(ws, hook=lambda layer, x: x), synthesize(model, ws))
+        for rows in (1, batch):
+            maps = [torch.randn(rows, 1, *shape) for shape in model.synthesis.noise_shapes()]
+            close(model.synthesis(ws, noise=maps), synthesize(model, ws, maps))
+
+
+@settings(max_examples=8, deadline=None)
+@given(channels=DEPTHS, strip=st.sampled_from([1, 2000, 9000]), seed=st.integers(0, 99))
+def test_maps_made_a_few_rows_at_a_time_are_the_same(channels: tuple[int, ...], strip: int, seed: int) -> None:
+    model, ws = tiny(channels, seed), torch.randn(2, 3 * len(channels) - 1, 8)
+    with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
+        maps = [torch.randn(2, 1, *shape) for shape in model.synthesis.noise_shapes()]
+        for streamed in (0, 2000):
+            patch.setattr(mobilestylegan, "STREAM_BYTES", streamed)
+            patch.setattr(mobilestylegan, "STRIP_BYTES", strip)
+            close(model.synthesis(ws, noise=maps), synthesize(model, ws, maps))
+
+
+def test_gradients_are_the_plain_twins() -> None:
+    model, ws = tiny((8, 16, 8)), torch.randn(2, 8, 8)
+    for batch in (1, 2):
+        found = []
+        for draw in (model.synthesis, lambda w: synthesize(model, w)):
+            code = ws[:batch].clone().requires_grad_(True)
+            draw(code).square().sum().backward()
+            found.append(code.grad)
+        torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-5 * float(found[1].abs().max()))
+
+
+def test_weights_learn_and_noise_gets_gradients() -> None:
+    model, ws = tiny((8, 16, 8)).requires_grad_(True), torch.randn(1, 8, 8)
+    maps = [torch.randn(1, 1, *shape, requires_grad=True) for shape in model.synthesis.noise_shapes()]
+    model.synthesis(ws, noise=maps).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.synthesis.parameters())
+    assert all(m.grad is not None and m.grad.abs().sum() > 0 for m in maps)
+
+
+def test_features_in_bfloat16_draw_nearly_the_same_float32_picture() -> None:
+    model, ws = tiny((16, 16, 16, 8)), torch.randn(2, 11, 8)
+    with torch.no_grad():
+        exact = model.synthesis(ws)
+        model.synthesis.compute_dtype = torch.bfloat16
+        half = model.synthesis(ws)
+    assert half.dtype == torch.float32 and not torch.equal(half, exact)
+    assert float((half - exact).abs().mean()) < 0.02 * float(exact.abs().mean())
+
+
+@settings(deadline=None)
+@given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 4))
+def test_haar_both_ways(batch: int, channels: int, height: int, width: int) -> None:
+    x = torch.randn(batch, 4 * channels, height, width)
+    assert torch.equal(inverse_haar(x), plain_inverse_haar(x))
+    torch.testing.assert_close(haar(inverse_haar(x)), x)
