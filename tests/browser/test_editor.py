@@ -29,6 +29,16 @@ def needs_newer(version, name):
         pytest.skip("ComfyUI 0.3.64 has no node that loads a folder as a list")
 
 
+def draw_with(host, vue):
+    """Old nodes on the canvas, or the new ones (Vue)."""
+    version, editor = host
+    if vue and version == OLD:
+        pytest.skip("ComfyUI 0.3.64 has no Vue nodes")
+    wanted = version != OLD and editor.ask("evaluate", code="app.extensionManager.setting.get('Comfy.VueNodes.Enabled')") != vue
+    if wanted:
+        editor.ask("setting", key="Comfy.VueNodes.Enabled", value=vue)
+
+
 def run(editor):
     editor.ask("queue")
     ended = editor.ask("ended", timeout_ms=MINUTES)
@@ -39,10 +49,7 @@ def run(editor):
 def test_every_template_opens_clean(host, vue):
     """Nothing red, nothing overlaps, nothing is smaller than its content; what would be queued is the twin."""
     version, editor = host
-    if vue and version == OLD:
-        pytest.skip("ComfyUI 0.3.64 has no Vue nodes")
-    if version != OLD:
-        editor.ask("setting", key="Comfy.VueNodes.Enabled", value=vue)
+    draw_with(host, vue)
     for name in NAMES:
         if version == OLD and name == "toonify_folder":
             continue
@@ -59,18 +66,22 @@ def test_every_template_opens_clean(host, vue):
                 assert queued.get(widget) == node["inputs"].get(widget), f"{name}: {node['class_type']}.{widget}"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_run_ends_with_the_result_on_its_node(host, name):
+RUNS = [*((name, False) for name in NAMES), ("blend_grid", True), ("toonify_portrait", True)]
+
+
+@pytest.mark.parametrize(("name", "vue"), RUNS)
+def test_run_ends_with_the_result_on_its_node(host, name, vue):
     version, editor = host
+    draw_with(host, vue)
     needs_newer(version, name)
     seen = editor.ask("load", name=name)
     for key, node in seen["prompt"].items():
         for widget, value in QUICK.get(node["class_type"], {}).items():
             editor.ask("set", node=key, widget=widget, value=value)
     run(editor)
-    shown, after = editor.ask("pictures"), editor.ask("seen")
     editor.ask("fit")
-    editor.ask("shot", path=str(SHOTS / f"{version}_run_{name}.png"))
+    shown, after = editor.ask("pictures"), editor.ask("seen")
+    editor.ask("shot", path=str(SHOTS / f"{version}{'_vue' if vue else ''}_run_{name}.png"))
     assert after["overlaps"] == [], name
     saved = [node for node in shown.values() if node["type"] == "SaveImage"]
     assert all(node["sizes"] for node in saved), name

@@ -125,12 +125,23 @@ def test_a_node_is_a_sentence(schemas):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_translations_follow_the_schemas(schemas, language):
-    texts = translations(language)
-    assert set(texts) == set(schemas)
+    """Names, tooltips and the words of combos, all of them; one sentence says what lacks."""
+    texts, english, lacking = translations(language), translations("en"), []
+    assert set(texts) <= set(schemas)
     for name, schema in schemas.items():
-        assert set(texts[name]["inputs"]) == {key for key, *_ in inputs(schema)}, name
-        assert set(texts[name]["outputs"]) == {str(i) for i in range(len(schema["output"]))}, name
-        assert texts[name]["display_name"] and texts[name]["description"], name
+        node = texts.get(name, {})
+        lacking += [f"{name}.{key}" for key in ("display_name", "description") if not node.get(key)]
+        told, outputs = node.get("inputs", {}), node.get("outputs", {})
+        for key, _, options, _ in inputs(schema):
+            words = {str(word) for word in options.get("options", []) if not str(word).isdigit()} if key != "file" else set()
+            lacking += [f"{name}.{key}.{part}" for part in ("name", "tooltip") if not told.get(key, {}).get(part)]
+            lacking += [f"{name}.{key}.options.{word}" for word in words - set(told.get(key, {}).get("options", {}))]
+            if language != "en" and told.get(key, {}).get("tooltip") == english[name]["inputs"][key]["tooltip"]:
+                lacking.append(f"{name}.{key}.tooltip (it is English)")
+        for i in range(len(schema["output"])):
+            lacking += [f"{name}.outputs.{i}.{part}" for part in ("name", "tooltip") if not outputs.get(str(i), {}).get(part)]
+        assert set(told) <= {key for key, *_ in inputs(schema)}, f"{name} tells of inputs that it has not"
+    assert not lacking, f"locales/{language}/nodeDefs.json lacks {len(lacking)} texts: {', '.join(lacking[:20])}"
 
 
 def test_english_is_the_schemas_text(schemas):
@@ -143,7 +154,15 @@ def test_english_is_the_schemas_text(schemas):
 
 def test_docs_are_of_nodes_that_exist(schemas):
     pages = {path.stem for path in (ROOT / "web" / "docs").glob("*.md")}
-    assert pages and pages <= set(schemas)
+    assert pages <= set(schemas)
+    assert not (lacking := sorted(set(schemas) - pages)), f"web/docs lacks a page for {', '.join(lacking)}"
+
+
+@pytest.mark.parametrize("language", LANGUAGES[1:])
+def test_every_help_page_is_translated(schemas, language):
+    """web/docs/NODE/ko.md beside web/docs/NODE.md."""
+    lacking = [name for name in schemas if not (ROOT / "web" / "docs" / name / f"{language}.md").is_file()]
+    assert not lacking, f"web/docs lacks the page in {language} of {len(lacking)} nodes: {', '.join(lacking[:20])}"
 
 
 def test_every_node_is_used(schemas):

@@ -72,9 +72,9 @@ TOONIFY_VIDEO = [
     Group("1 Your video", [
         note("## Toonify a video\nChoose a video of your own in *Load Video*. One face is followed, cut out steadily, inverted "
              "frame by frame and pasted back; the sound stays."),
-        Node("video", "LoadVideo", {"file": CLIP}, "Load Video: yours"), PARTS]),
+        Node("video", "LoadVideo", {"file": CLIP}, "Load Video: yours")]),
     Group("2 Models", MODELS),
-    Group("3 Follow the face", FILM),
+    Group("3 Follow the face", [PARTS, *FILM]),
     Group("4 Blend and draw", DRAWN),
     Group("5 Result", [
         CREATED, Node("save_video", "SaveVideo", {"video": Out("create"), "filename_prefix": "toonify_video/toon"})]),

@@ -16,7 +16,7 @@ from .parts import Group, Node
 SIZES: dict[str, list[int]] = json.loads(Path(__file__).with_name("sizes.json").read_text(encoding="utf-8"))
 WIDTH, TITLE, GAP, MARGIN, HEADER = 340, 40, 30, 20, 50
 """Pixels: a node's least width, the bar above it, between nodes, from node to group, a group's own bar."""
-PICTURE, TEXT = 260, 110
+PICTURE, TEXT = 440, 110
 SHOWS_PICTURE = {
     "LoadImage", "SaveImage", "PreviewImage", "SaveVideo", "AtelierAlignFaces", "AtelierInvertWithEncoder",
     "AtelierInvertByOptimization", "AtelierInvertVideo", "AtelierTuneModelToImage", "AtelierReconstructionReport",

@@ -21,7 +21,7 @@ const seen = () => {
     const w = Math.min(a[2], b[2]) - Math.max(a[0], b[0]), h = Math.min(a[3], b[3]) - Math.max(a[1], b[1]);
     if (w > 1 && h > 1) overlaps.push(`${nodes[i].title} | ${nodes[j].title}: ${Math.round(w)}x${Math.round(h)}`);
   }
-  const small = nodes.filter(n => { const m = n.computeSize(); return m[1] > n.size[1] + 1 || m[0] > n.size[0] + 1; })
+  const small = nodes.filter(n => n.type.startsWith('Atelier')).filter(n => { const m = n.computeSize(); return m[1] > n.size[1] + 1 || m[0] > n.size[0] + 1; })
     .map(n => `${n.title}: ${n.size.map(Math.round)} of ${n.computeSize().map(Math.round)}`);
   const red = nodes.filter(n => n.has_errors || !LiteGraph.registered_node_types[n.type]).map(n => n.type);
   return { overlaps, small, red };
