@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..errors import AtelierError, InvalidInput, LoadError, UnsupportedCheckpoint
 from ..networks import FAMILIES
 from ..networks.info import ModelInfo
+from ..ops.memory_format import arrange
 from .borrowing import borrowed
 from .building import build
 from .checksums import UNVERIFIED, UNVERIFIED_SENTENCE
@@ -158,7 +159,8 @@ def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtyp
         info = replace(found.info, hashed=hashed)
         tensors = _read_all(found, dtype)
         contents.close()
-        return build(found.family, found.config, tensors, info, found.canonical.origin).to(device)
+        network = build(found.family, found.config, tensors, info, found.canonical.origin)
+        return arrange(network, device).to(device)
     except LoadError as error:
         raise with_file(error, found.contents.path) from error
     except (RuntimeError, MemoryError) as error:

@@ -9,11 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import InvalidInput
-from ..networks.judges.dlib_face import INPUT_SIZE, IdentityNet
+from ..networks.judges.dlib_face import IdentityNet, chip
 from ..networks.judges.irse import HEAD_INPUT, IRSE50
 
-FFHQ_BOX = (176 / 1024, 276 / 1024, 866 / 1024, 955 / 1024)
-"""x0, y0, x1, y1 as shares of the FFHQ frame: where the network's own face chip lies, on average."""
 SAME_PERSON = 0.6
 """Embeddings nearer than this belong to one person (dlib's threshold)."""
 
@@ -36,7 +34,7 @@ class IdentityLoss(nn.Module):
     def embed(self, faces: Tensor) -> Tensor:
         """[B, 3, S, S] -> [B, 128], not normalised (their length is about 1.5)."""
         _check(faces)
-        return self.network(_chip(faces))
+        return self.network(chip(faces))
 
     def features(self, faces: Tensor) -> list[Tensor]:
         """What forward takes in place of faces: compute it once for a fixed target."""
@@ -88,11 +86,3 @@ class ArcFaceLoss(nn.Module):
 def _check(faces: Tensor) -> None:
     if faces.ndim != 4 or faces.shape[1] != 3 or faces.shape[2] != faces.shape[3]:
         raise InvalidInput(f"Identity got faces of shape {tuple(faces.shape)} but needs aligned [batch, 3, S, S].")
-
-
-def _chip(faces: Tensor) -> Tensor:
-    """The FFHQ_BOX of each face at the network's size."""
-    x0, y0, x1, y1 = (round(share * faces.shape[-1]) for share in FFHQ_BOX)
-    chip = faces[..., y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
-    size = (INPUT_SIZE, INPUT_SIZE)
-    return functional.interpolate(chip, size=size, mode="bilinear", antialias=True, align_corners=False)

@@ -18,6 +18,8 @@ INPUT_SIZE = 150
 EMBEDDING_SIZE = 128
 MEAN = (122.782, 117.001, 104.298)
 """Mean colour of 0 to 255, subtracted before division by 255."""
+FFHQ_BOX = (176 / 1024, 276 / 1024, 866 / 1024, 955 / 1024)
+"""x0, y0, x1, y1 as shares of the FFHQ frame: where the network's own face chip lies, on average."""
 BLOCKS = (
     ("conv32_1", 32, 32), ("conv32_2", 32, 32), ("conv32_3", 32, 32),
     ("conv64_down", 32, 64), ("conv64_1", 64, 64), ("conv64_2", 64, 64), ("conv64_3", 64, 64),
@@ -25,6 +27,14 @@ BLOCKS = (
     ("conv256_down", 128, 256), ("conv256_1", 256, 256), ("conv256_2", 256, 256), ("conv256_down_out", 256, 256),
 )
 """Name, channels in, channels out; "_down" shrinks by two."""
+
+
+def chip(faces: Tensor) -> Tensor:
+    """The FFHQ_BOX of each face at the network's size."""
+    x0, y0, x1, y1 = (round(share * faces.shape[-1]) for share in FFHQ_BOX)
+    chip = faces[..., y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
+    size = (INPUT_SIZE, INPUT_SIZE)
+    return functional.interpolate(chip, size=size, mode="bilinear", antialias=True, align_corners=False)
 
 
 class ResidualBlock(nn.Module):

@@ -71,7 +71,9 @@ class SqueezeExcite(nn.Module):
         self.fc2 = nn.Conv2d(width // REDUCTION, width, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.fc2(functional.relu(self.fc1(x.mean((2, 3), keepdim=True)))).sigmoid()
+        # As matrix products: a convolution over one pixel takes a slow path on CPUs.
+        squeezed = functional.relu(functional.linear(x.mean((2, 3)), self.fc1.weight.flatten(1)))
+        return x * functional.linear(squeezed, self.fc2.weight.flatten(1)).sigmoid()[:, :, None, None]
 
 
 class Bottleneck(nn.Module):

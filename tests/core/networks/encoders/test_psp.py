@@ -19,6 +19,8 @@ from stylegan_core.networks.encoders.resnet import ResNet34Config
 from stylegan_core.networks.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from stylegan_core.networks.judges.irse import IRSEConfig
 from stylegan_core.networks.mapping import MappingConfig
+from stylegan_core.ops.memory_format import arrange
+from tests.core.networks import plain_psp
 from tests.rule import fill_all, network, normal
 
 TINY = {"psp_zplus_tiny": "encoder.pt", "psp_wplus_tiny": "encoder_wplus.pt", "e4e_tiny": "e4e_ffhq_encode.pt"}
@@ -125,6 +127,24 @@ def test_heads_beside_one_by_one(styles: int, depth: int, width: int, channels: 
             y = F.leaky_relu(F.conv2d(y, conv.weight[part], conv.bias[part], stride=2, padding=1), 0.01)
         rows.append(F.linear(y.flatten(1), heads.weight[k] / width**0.5, heads.bias[k]))
     assert torch.allclose(heads(x), torch.stack(rows, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_published_arithmetic(progressive: bool) -> None:
+    config = EncoderConfig((HeadGroup(0, 2, 6, 4), HeadGroup(1, 1, 6, 5), HeadGroup(2, 3, 6, 6)), 6,
+                           IRSEConfig((16, 16, 32, 48)), progressive)
+    encoder = Encoder(config).eval().requires_grad_(False)
+    for key, tensor in encoder.state_dict().items():
+        spread = 0.5 / tensor[0].numel() ** 0.5 if tensor.ndim > 1 else 0.2
+        tensor.copy_(normal(key, tuple(tensor.shape), 5, std=spread) + (tensor.ndim == 1))
+    for key, tensor in encoder.state_dict().items():
+        if key.endswith("running_var"):
+            tensor.abs_().add_(0.5)
+    x = normal("portrait", (2, 3, 256, 256), 5).clamp(-1, 1)
+    plain = plain_psp.raw(encoder, x)
+    assert torch.allclose(encoder.raw(x), plain, rtol=1e-4, atol=1e-5 * float(plain.abs().max()))
+    assert torch.allclose(arrange(encoder).raw(x), plain, rtol=1e-4, atol=1e-5 * float(plain.abs().max()))
+    assert encoder.heads[0].convs[0].weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def tiny_generator() -> StyleGAN2:
