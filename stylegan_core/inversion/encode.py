@@ -10,9 +10,12 @@ from torch import Tensor
 from ..errors import InvalidInput, LatentMismatch
 from ..faces.checks import check_finite
 from ..latents import Latents, ModelSignature, Space
+from ..networks.encoders.compact import CompactEncoder
 from ..networks.encoders.psp import RESTYLE_PASSES
 from ..networks.generators.base import Generator, plain_generator
 from ..runtime import OnStep, run_chunked
+from .refinement import PASSES, refine
+from .spaces import Coordinates
 
 
 class PortraitEncoder(Protocol):
@@ -35,9 +38,10 @@ def encode(encoder: PortraitEncoder, images: Tensor, model: Generator | None = N
            stage: int | None = None, chunk: int = 8, on_step: OnStep | None = None) -> Latents:
     """Aligned portraits [B, 3, H, W] in [-1, 1], any size and device -> codes in the encoder's space, on the CPU.
 
-    model: the generator the codes are for, which ReStyle renders with;
-    None: whatever the encoder was trained for. passes: ReStyle's rounds; stage: e4e's last refined row (None: all); other
-    encoders have neither. on_step(done, B, None). Raises InvalidInput, LatentMismatch.
+    model: the generator the codes are for, with which ReStyle and the built-in encoder look at what they give and correct
+    it; None: whatever the encoder was trained for, and no such look by the built-in one. passes: their rounds, of the
+    built-in one PASSES at most (0: its first estimate); stage: e4e's last refined row (None: all); other encoders have
+    neither. on_step(done, B, None). Raises InvalidInput, LatentMismatch.
     """
     if model is not None:
         model = plain_generator(model)
@@ -46,9 +50,22 @@ def encode(encoder: PortraitEncoder, images: Tensor, model: Generator | None = N
         raise InvalidInput(f"The encoder got pictures of shape {tuple(images.shape)} but needs aligned, square ones [batch, 3, "
                            f"size, size]; cut the faces out with Align Faces first.")
     check_finite(images, "Image")
-    codes = run_chunked(lambda some: encoder.encode(some, model, stage, passes).tensor, images, chunk, "cpu", on_step)
+
+    def codes_of(some: Tensor) -> Tensor:
+        codes = encoder.encode(some, model, stage, passes).tensor
+        if model is None or not isinstance(encoder, CompactEncoder) or not passes:
+            return codes
+        return refine(model, some, codes, whitened(encoder), min(passes, PASSES))
+
+    codes = run_chunked(codes_of, images, chunk, "cpu", on_step)
     made_for = encoder.signature if encoder.signature.mapping_hash else None
     return Latents(codes, encoder.space, made_for if model is None else ModelSignature.of(model))
+
+
+def whitened(encoder: CompactEncoder) -> Coordinates:
+    """The coordinates that the encoder gives its codes in: those of its generator's mapping, which need no measuring then."""
+    center, axes = encoder.center.clone(), encoder.axes.clone()
+    return Coordinates(center.new_zeros(len(center)), 1.0, 1.0, center, axes)
 
 
 def check_pairing(encoder: PortraitEncoder, model: Generator) -> None:

@@ -137,8 +137,9 @@ class Heads(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         last = [x] * self.group.styles
-        for conv in self.convs:
-            parts = zip(last, conv.weight.chunk(len(last)), conv.bias.chunk(len(last)), strict=True)
+        for i in range(len(self.convs)):
+            weights, biases = (self.get_parameter(f"convs.{i}.{name}").chunk(len(last)) for name in ("weight", "bias"))
+            parts = zip(last, weights, biases, strict=True)
             last = [F.leaky_relu(F.conv2d(map_, weight, bias, 2, 1), 0.01) for map_, weight, bias in parts]
         if last[0].shape[-2:] != (1, 1):
             raise InvalidInput(f"The style heads end on {list(last[0].shape[-2:])} pixels instead of one; the encoder reads "
