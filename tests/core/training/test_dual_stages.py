@@ -1,0 +1,139 @@
+"""Stages II and III on tiny networks: only the extrinsic path learns, a run goes on bit by bit, nonsense is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from stylegan_core.engine import RunFolder, read_log
+from stylegan_core.errors import InvalidInput, LatentMismatch
+from stylegan_core.latents import Latents
+from stylegan_core.losses.features import Features
+from stylegan_core.networks.dualstylegan import DualStyleGAN
+from stylegan_core.training.dual import ITERATIONS, STAGE_2, STAGE_3, DualWeights
+from stylegan_core.training.dual_stages import DualStages, Stage, StagePlan, StyleExamples, published_plan, same_face
+from stylegan_core.training.judges import fresh_discriminator
+from tests.core.networks.test_dualstylegan import mobile, stylegan2
+
+PLAN = StagePlan((Stage("structure", 3, STAGE_2, 5), Stage("drawings", 3, STAGE_3["cartoon"])), batch_size=2, preview_every=3,
+                 save_every=2)
+
+
+def near(a: Tensor, b: Tensor) -> Tensor:
+    """A stand-in for identity: mean difference."""
+    return (a - b).abs().mean((1, 2, 3))
+
+
+def examples(dual: DualStyleGAN, count: int = 3) -> StyleExamples:
+    draw = torch.Generator().manual_seed(5)
+    codes = [Latents(torch.randn(count, dual.num_ws, dual.z_dim, generator=draw), "z+") for _ in range(2)]
+    with torch.no_grad():
+        drawings = dual.synthesis(*codes).clamp(-1, 1)
+    return StyleExamples(lambda chosen: drawings[list(chosen)], *codes)
+
+
+@pytest.fixture(params=[mobile, stylegan2])
+def dual(request) -> DualStyleGAN:
+    torch.manual_seed(0)
+    return DualStyleGAN.over(request.param()).eval().requires_grad_(False)
+
+
+def stages(dual: DualStyleGAN, plan: StagePlan = PLAN, **more) -> DualStages:
+    judge = fresh_discriminator(dual.base, dual.img_resolution, "small")
+    return DualStages(dual, judge, examples(dual), plan, identity=near, **more)
+
+
+def test_only_the_extrinsic_path_learns_whatever_the_mode(dual) -> None:
+    before = {k: t.clone() for k, t in dual.state_dict().items()}
+    seen = []
+    with torch.inference_mode():
+        work = stages(dual)
+        child = work.run(lambda i, n, shown: seen.append((i, n, None if shown is None else shown.shape[:2])))
+    assert seen == [(i, 6, (1, 3) if i in (3, 6) else None) for i in range(1, 7)]
+    assert all(torch.equal(t, before[k]) for k, t in dual.state_dict().items())
+    after = child.state_dict()
+    assert all(torch.equal(after[k], before[k]) for k in before if k.startswith("base."))
+    for part in ("structure", "color", "transform"):
+        assert any(not torch.equal(after[k], before[k]) for k in before if k.startswith(part)), part
+    assert child.info.notes["training"]["stages"] == {"structure": 3, "drawings": 3}
+
+
+def test_a_fresh_path_leaves_the_face(dual) -> None:
+    draw = torch.Generator().manual_seed(2)
+    ws, style = (dual.mapping(torch.randn(2, dual.z_dim, generator=draw)) for _ in range(2))
+    plain, styled = same_face(dual, ws, style)
+    assert (plain - styled).abs().mean() < 0.05 * plain.abs().mean()
+
+
+def test_a_resumed_run_is_the_one_that_never_stopped(dual, tmp_path: Path) -> None:
+    whole = stages(dual).run().state_dict()
+    settings = PLAN.plain()
+    with RunFolder(tmp_path / "run", settings) as folder:
+        work = stages(dual, folder=folder)
+
+        def stop(i: int, total: int, shown: Tensor | None) -> None:
+            if i == 4:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            work.run(stop)
+    with RunFolder(tmp_path / "run", settings, resume=True) as folder:
+        work = stages(dual, folder=folder)
+        assert work.steps_done == 4
+        resumed = work.run().state_dict()
+    assert all(torch.equal(resumed[k], t) for k, t in whole.items())
+    assert [entry["stage"] for entry in read_log(tmp_path / "run")] == ["structure", "drawings"]
+
+
+def test_parts_of_a_batch_give_what_it_gives_whole() -> None:
+    dual = DualStyleGAN.over(mobile().double()).double().eval().requires_grad_(False)
+    plan = StagePlan((Stage("structure", 1, STAGE_2, 5),), batch_size=4)
+    parts = StagePlan((Stage("structure", 1, STAGE_2, 5),), batch_size=4, micro_batch=1)
+    judge = fresh_discriminator(dual.base, dual.img_resolution, "small").double()
+    found = []
+    for each in (plan, parts):
+        work = DualStages(dual, judge, examples(dual), each, features=Features.embedded().double(), identity=near)
+        work.advance()
+        found.append(work.trainer.G.state_dict())
+    assert all((found[0][k] - t).abs().max() < 1e-6 for k, t in found[1].items())
+
+
+def test_an_encoder_is_asked_every_fourth_time(dual) -> None:
+    asked = []
+
+    def encode(faces: Tensor) -> Tensor:
+        asked.append(tuple(faces.shape[2:]))
+        return dual.mapping(torch.zeros(len(faces), dual.z_dim))
+
+    stages(dual, StagePlan((Stage("structure", 5, STAGE_2, 5),), batch_size=2), encode=encode).run()
+    assert len(asked) == 4 + 1, "D, R1 and G of iteration 0, D and G of iteration 4"
+
+
+def test_published_plan() -> None:
+    plan = published_plan("anime")
+    assert [stage.iterations for stage in plan.stages] == [300, 300, 3000, ITERATIONS["anime"]]
+    assert [stage.crossover for stage in plan.stages] == [7, 6, 5, None] and plan.total == 5700
+    assert published_plan("cartoon", share=0.01).total == 3 + 3 + 30 + 14
+    assert plan.at(600)[0].name == "structure 5" and plan.at(600)[1] == 0
+
+
+def test_refusals(dual) -> None:
+    with pytest.raises(InvalidInput, match="no preset"):
+        published_plan("oil")
+    with pytest.raises(InvalidInput, match="weights"):
+        DualWeights(identity=float("nan"))
+    with pytest.raises(InvalidInput, match="batch of 0"):
+        StagePlan(PLAN.stages, batch_size=0)
+    with pytest.raises(InvalidInput, match="iterations"):
+        Stage("x", -1, STAGE_2)
+    codes = Latents(torch.zeros(2, dual.num_ws, dual.z_dim), "z+")
+    with pytest.raises(InvalidInput, match="no pairs"):
+        StyleExamples(lambda chosen: torch.zeros(len(chosen), 3, 8, 8), codes, codes.pick([0]))
+    other = Latents(torch.zeros(2, dual.num_ws + 1, dual.z_dim), "z+")
+    judge = fresh_discriminator(dual.base, dual.img_resolution, "small")
+    misfits = StyleExamples(lambda chosen: torch.zeros(len(chosen), 3, 8, 8), other, other)
+    with pytest.raises(LatentMismatch):
+        DualStages(dual, judge, misfits, PLAN, identity=near)
