@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from . import dual, encoders, inversion, measure
+from . import dual, encoders, inversion, measure, paste
 
 CASES = [(256, 1), (256, 8), (1024, 1), (1024, 8)]
 ALIAS_FREE = [(256, False), (256, True), (1024, False), (1024, True)]
@@ -66,6 +66,9 @@ def main() -> None:
     found = alone(encoders.psp, options.threads, 1 if options.quick else 3)
     print(f"\npSp encoder, 18 rows: {found['ours'] * 1e3:.0f} ms a portrait; the published arithmetic "
           f"{found['plain'] * 1e3:.0f} ms: {found['plain'] / found['ours']:.2f}x", flush=True)
+    found = alone(paste.at_12_megapixels, options.threads, 1 if options.quick else 3)
+    print(f"\nPasting a head of 1024 px, {found['side']:.0f} px in a photograph of 12 megapixels, colors and grain matched: "
+          f"{found['seconds']:.2f} s", flush=True)
     found = alone(measure.files_and_blends, options.threads)
     print(f"\n1024 px model: load {found['load'] * 1e3:.0f} ms, inspect {found['inspect'] * 1e3:.1f} ms, "
           f"hard swap {found['swap'] * 1e3:.1f} ms with {found['swap_mb']:.1f} MB of new weights, "

@@ -56,6 +56,7 @@ from .pictures.moving_crop import moving_crop
 from .pictures.rendering import render
 from .pictures.sheets import blend_grid, contact_sheet
 from .pipeline import Toonified, ToonOptions, toonify
+from .pipeline import paste as paste_toons
 from .stylization import PRESETS as STYLE_PRESETS
 from .stylization import (
     Destylized,
@@ -87,13 +88,13 @@ __all__ = [
     "InversionOptions", "InversionResult", "Inverter", "LatentMismatch", "Latents", "LoadError", "ModelSignature",
     "PortraitEncoder", "Recommendation", "RefineOptions", "Refined", "Refinement", "Report", "SaveError", "StyleBank",
     "Styles", "ToonOptions", "Toonified", "TrainingStopped", "TuneOptions", "Tuned", "Tuner", "UnsafeCheckpoint",
-    "UnsupportedCheckpoint", "VideoInverter",
-    "VideoOptions", "align_face", "alignment_notes", "apply_delta", "apply_direction", "blend", "blend_grid", "blend_many",
-    "blend_styles", "builtin", "choose_weights", "class_label", "contact_sheet", "describe", "destylize", "detect_faces",
-    "direction_grid", "encode", "even_steps", "example_portrait", "find_directions", "find_faces", "format_weights",
-    "head_mask", "input_transform", "inspect", "interpolate", "invert", "invert_video", "join_styles", "lerp", "load", "mix",
-    "mix_latents", "moving_crop", "outline_faces", "parse_curve", "parse_indices", "parse_numbers", "parse_weights",
-    "paste_face", "pasting_notes", "preset_color", "read_image", "recommend_styles", "recommendation_sheet", "refine_style",
-    "render", "report", "return_faces", "rows_between", "sample_z", "save", "slerp", "smooth_over_time", "style_grid",
-    "style_sheet", "take_faces", "take_video_faces", "toonify", "transfer_style", "tune", "video_notes", "write_image",
+    "UnsupportedCheckpoint", "VideoInverter", "VideoOptions", "align_face", "alignment_notes", "apply_delta",
+    "apply_direction", "blend", "blend_grid", "blend_many", "blend_styles", "builtin", "choose_weights", "class_label",
+    "contact_sheet", "describe", "destylize", "detect_faces", "direction_grid", "encode", "even_steps", "example_portrait",
+    "find_directions", "find_faces", "format_weights", "head_mask", "input_transform", "inspect", "interpolate", "invert",
+    "invert_video", "join_styles", "lerp", "load", "mix", "mix_latents", "moving_crop", "outline_faces", "parse_curve",
+    "parse_indices", "parse_numbers", "parse_weights", "paste_face", "paste_toons", "pasting_notes", "preset_color",
+    "read_image", "recommend_styles", "recommendation_sheet", "refine_style", "render", "report", "return_faces",
+    "rows_between", "sample_z", "save", "slerp", "smooth_over_time", "style_grid", "style_sheet", "take_faces",
+    "take_video_faces", "toonify", "transfer_style", "tune", "video_notes", "write_image",
 ]

@@ -46,11 +46,13 @@ class ToonOptions:
     """Faces taken: largest, all, or numbers such as "0, 2", largest first; the others stay as they are."""
     outline: Outline = "head"
     """What of a toon is pasted: head, oval or square."""
+    grain: float = 0.0
+    """How much of the photograph's grain the toon is given, 0 to 1."""
 
     def __post_init__(self) -> None:
         layer_weight(self.swap, self.mode, self.width, self.coarse)
         check_which(self.which)
-        check_amounts(self.feather, self.color_match)
+        check_amounts(self.feather, self.color_match, self.grain)
         resolve_options(self.inversion or "standard")
         for name, value, known in (("space", self.space, SPACES), ("when_none", self.when_none, get_args(WhenNone)),
                                    ("outline", self.outline, get_args(Outline))):
@@ -119,4 +121,5 @@ def _inverted(base: Generator, crops: Tensor, options: ToonOptions, on_step: OnS
 def paste(photo: Tensor, toons: Tensor, places: Sequence[FacePlace], options: ToonOptions,
           seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Toons [N, 3, s, s] into their photograph -> image [1, 3, H, W], mask [1, 1, H, W]; seen: the faces' inversions."""
-    return return_faces(photo, toons, places, options.feather, options.color_match, outline=options.outline, seen=seen)
+    return return_faces(photo, toons, places, options.feather, options.color_match, outline=options.outline, seen=seen,
+                        grain=options.grain)

@@ -184,7 +184,7 @@ class _Toonifier:
         self.choice = ToonOptions(
             swap=a.swap, mode=a.mode, coarse="other" if a.coarse == "toon" else "base", space=a.space,
             inversion=None if a.steps == 0 else _options(a), every_face=a.every_face, color_match=a.color_match,
-            feather=a.feather, which=a.which, outline=a.outline)
+            feather=a.feather, which=a.which, outline=a.outline, grain=a.grain)
         self.base, self.toon = load_generator(a.base, self.device), load_generator(a.toon, self.device)
         self.encoder = load_kind(a.encoder, "encoder", self.device) if a.encoder else None
 

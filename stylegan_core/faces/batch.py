@@ -20,6 +20,7 @@ from .align import FaceTransform, align_face, cut_again, face_quad
 from .checks import check_finite
 from .color import match_color
 from .detection import Face, find_faces
+from .grain import match_grain
 from .paste import FEATHER, check_amounts, face_mask, paste_faces
 from .surroundings import WORK_SIZE, replace_head
 
@@ -118,15 +119,17 @@ def central_square(image: Tensor, size: int) -> tuple[Tensor, FaceTransform]:
 
 def return_faces(images: Tensor, crops: Tensor, places: Sequence[FacePlace], feather: float = FEATHER,
                  color_match: float = 0.0, masks: Tensor | None = None, outline: Outline = "head",
-                 seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
+                 seen: Tensor | None = None, grain: float = 0.0) -> tuple[Tensor, Tensor]:
     """Photographs [B, C, H, W], crops [N, C, s, s] -> photographs with the crops in them, masks [B, 1, H, W] (0 to 1).
 
     The photographs may have been enlarged or shrunk since the faces were taken from them. outline: what of each crop is
     pasted: the head (old and new outline covered, hands, hats and collars kept; see replace_head), an oval, or all of it.
     seen: what a face model made of the photographs' crops, [N, C, s', s'], for the head's outline. masks: [1|N, 1, s', s'],
-    0 to 1, in place of an outline (see head_mask); the crop's own edge stays soft. Raises InvalidInput.
+    0 to 1, in place of an outline (see head_mask); the crop's own edge stays soft. grain: how much of the photograph's grain,
+    which the crops lack, they are given, 0 to 1. Raises InvalidInput.
     """
-    _check_return(images, crops, places, feather, color_match, masks, outline, seen)
+    check_amounts(feather, color_match, grain)
+    _check_return(images, crops, places, masks, outline, seen)
     done = []
     for index, image in enumerate(images):
         mine = [i for i, place in enumerate(places) if place.image == index]
@@ -138,7 +141,8 @@ def return_faces(images: Tensor, crops: Tensor, places: Sequence[FacePlace], fea
             crop, mask = _fitted(crops[i].to(image), image, transform, given, outline, face, feather, color_match)
             own.append(crop)
             used.append(mask)
-        done.append(paste_faces(image, own, transforms, feather, masks=used))
+        pasted, mask = paste_faces(image, own, transforms, feather, masks=used)
+        done.append((match_grain(image, pasted, mask, grain), mask))
     return torch.stack([image for image, _ in done]), torch.stack([mask for _, mask in done])
 
 
@@ -156,9 +160,8 @@ def _fitted(crop: Tensor, image: Tensor, transform: FaceTransform, mask: Tensor 
     return crop, mask.to(image) * frame
 
 
-def _check_return(images: Tensor, crops: Tensor, places: Sequence[FacePlace], feather: float, color_match: float,
-                  masks: Tensor | None, outline: str, seen: Tensor | None) -> None:
-    check_amounts(feather, color_match)
+def _check_return(images: Tensor, crops: Tensor, places: Sequence[FacePlace], masks: Tensor | None, outline: str,
+                  seen: Tensor | None) -> None:
     if outline not in ("head", "oval", "square"):
         raise InvalidInput(f'Pasting got the outline "{outline}"; use head, oval or square.')
     if len(crops) != len(places):

@@ -107,10 +107,11 @@ def _check(image: Tensor, crop: Tensor, feather: float, color_match: float, shap
         raise InvalidInput(f'Mask shape "{shape}" is unknown; use "face" or "square".')
 
 
-def check_amounts(feather: float, color_match: float) -> None:
-    """Raise InvalidInput unless feather is 0 to 0.5 and color_match 0 to 1."""
-    if not (0 <= feather <= 0.5 and 0 <= color_match <= 1):
-        raise InvalidInput(f"Pasting got feather {feather} and color_match {color_match}; use 0 to 0.5 and 0 to 1.")
+def check_amounts(feather: float, color_match: float, grain: float = 0.0) -> None:
+    """Raise InvalidInput unless feather is 0 to 0.5, color_match and grain 0 to 1."""
+    if not (0 <= feather <= 0.5 and 0 <= color_match <= 1 and 0 <= grain <= 1):
+        raise InvalidInput(f"Pasting got feather {feather}, color_match {color_match} and grain {grain}; use 0 to 0.5, 0 to 1 "
+                           f"and 0 to 1.")
 
 
 def _shape_at(place: Tensor, feather: float, shape: MaskShape) -> Tensor:

@@ -20,6 +20,8 @@ WORK_SIZE = 256
 """Pixels a side at which outlines are found and colors carried."""
 SLACK = 0.03
 """How far the new head may stand out beyond the old one, as a share of the side: more would cover hands, hats, collars."""
+DOUBT = 2.0
+"""The mask of a head is generous: what it is unsure of by half is taken for surroundings where colors are carried."""
 SOLID = 0.5
 """A head mask of more counts as head where colors are carried around it."""
 
@@ -37,7 +39,7 @@ def replace_head(crop: Tensor, photo: Tensor, seen: Tensor | None = None) -> tup
     new_head = head_mask(new[None], None, points)[0] * _grown(old_head, SLACK)
     both = torch.maximum(old_head, new_head)
     outside = (_grown(both, SLACK / 3) < SOLID).to(small)
-    tint = carried_in(gaussian_blur(small - new, 2.0), outside) * (1 - new_head)
+    tint = carried_in(gaussian_blur(small - new, 2.0), outside) * (DOUBT * (1 - new_head)).clamp(max=1)
     crop = crop + functional.interpolate(tint[None], size=crop.shape[-2:], mode="bilinear", align_corners=False)[0]
     return crop.clamp(-1, 1), both
 

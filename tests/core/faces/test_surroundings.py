@@ -1,0 +1,88 @@
+"""A narrower head in the place of a wider one: no second contour, nothing else touched; and the photograph's grain."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from benchmarks.paste import measured
+from stylegan_core.faces.batch import FacePlace, central_square, return_faces, take_faces
+from stylegan_core.faces.grain import match_grain
+from stylegan_core.faces.resample import gaussian_blur
+from stylegan_core.faces.surroundings import carried_in, replace_head
+
+SKIN, GREEN, PURPLE = ([0.5, 0.1, -0.1], [-0.6, 0.2, -0.5], [0.1, -0.7, 0.3])
+
+
+def portrait(jaw: float, ground: list[float], size: int = 128) -> torch.Tensor:
+    """[3, size, size]: an egg of skin on a ground; jaw: its half width, of the half side."""
+    at = torch.linspace(-1, 1, size)
+    inside = ((at[None] / jaw).square() + (at[:, None] / 0.9).square() < 1).float()
+    picture = torch.tensor(SKIN)[:, None, None] * inside + torch.tensor(ground)[:, None, None] * (1 - inside)
+    return gaussian_blur(picture, 0.7)
+
+
+@pytest.mark.parametrize(("old", "new"), [(0.8, 0.55), (0.75, 0.65), (0.6, 0.6)])
+def test_no_second_contour(old, new) -> None:
+    photo, toon = portrait(old, GREEN), portrait(new, PURPLE)
+    _, transform = central_square(photo, 128)
+    pasted, mask = return_faces(photo[None], toon[None], [FacePlace(0, transform)])
+    expected = portrait(new, GREEN)
+    middle = slice(40, 90)
+    assert (pasted[0, :, middle] - expected[:, middle]).abs().mean() < 0.06
+    assert ((pasted[0, :, middle] - expected[:, middle]).abs().amax(0) < 0.35).float().mean() > 0.93
+    oval, _ = return_faces(photo[None], toon[None], [FacePlace(0, transform)], outline="oval")
+    assert (pasted[0, :, middle] - expected[:, middle]).abs().mean() < 0.7 * (oval[0, :, middle]
+                                                                              - expected[:, middle]).abs().mean()
+    assert torch.equal(pasted[0, :, mask[0, 0] == 0], photo[:, mask[0, 0] == 0])
+
+
+def test_shoulders_and_what_lies_before_the_face_are_kept(astronaut, detector) -> None:
+    """The oval, and so the command line, painted over them."""
+    crop, places = take_faces(astronaut[None], 256, detector=detector)
+    held = crop.clone()
+    held[:, :, 150:, 176:] = torch.tensor([0.9, -0.9, -0.9])[None, :, None, None]  # a red card before cheek and collar
+    toon, mask = replace_head(-crop[0], held[0], crop[0])
+    assert mask[0, 235:, :40].max() < 0.05 and mask[0, 235:, -40:].max() < 0.05
+    assert mask[0, 175:, 200:].mean() < 0.1 and mask[0, 110:150, 100:150].min() > 0.95
+    assert toon.shape == (3, 256, 256) and toon.abs().max() <= 1
+
+
+def test_colors_are_carried_in_smoothly() -> None:
+    known = torch.ones(1, 61, 61)
+    known[:, 20:45, 15:50] = 0
+    ramp = torch.linspace(0, 1, 61).expand(2, 61, 61)
+    found = carried_in(ramp * known, known)
+    assert (found - ramp).abs().max() < 0.15 and torch.equal(found * known, ramp * known)
+    assert torch.allclose(carried_in(torch.full((1, 9, 13), 0.3), torch.eye(9, 13)[None]), torch.tensor(0.3), atol=1e-5)
+    assert carried_in(torch.ones(1, 8, 8), torch.zeros(1, 8, 8)).isfinite().all()
+
+
+@pytest.mark.parametrize("blur", [0.0, 0.8])
+@pytest.mark.parametrize("sigma", [0.02, 0.08])
+def test_grain_is_the_photographs(blur, sigma) -> None:
+    draw = torch.Generator().manual_seed(3)
+    grain = gaussian_blur(torch.randn(1, 160, 200, generator=draw), blur)
+    photo = (grain * sigma / grain.std()).expand(3, -1, -1)
+    mask = torch.zeros(1, 160, 200)
+    mask[:, 30:130, 40:160] = 1
+    pasted = photo * (1 - mask)
+    out = match_grain(photo, pasted, mask, 1.0)
+    inside = out[:, 30:130, 40:160]
+    assert inside.std() == pytest.approx(sigma, rel=0.25)
+    smoother = [gaussian_blur(x, 1.0).std() / x.std() for x in (inside, photo)]
+    assert smoother[0] == pytest.approx(float(smoother[1]), rel=0.25)
+    assert torch.equal(out * (1 - mask), pasted) and torch.equal(out, match_grain(photo, pasted, mask, 1.0))
+    assert torch.equal(match_grain(photo, pasted, mask, 0.0), pasted)
+    assert (match_grain(photo, photo, mask, 1.0) - photo).abs().max() < sigma
+    assert torch.equal(match_grain(photo, pasted, mask * 0, 1.0), pasted)
+
+
+def test_the_benchmark_tells_soft_from_sharp_and_seam_from_none(astronaut) -> None:
+    photo = astronaut[None]
+    at = torch.linspace(-1, 1, 512)
+    mask = ((1.0 - (at[None].square() + at[:, None].square()).sqrt()) * 8).clamp(0, 1)[None, None]
+    assert measured(photo, photo, mask) == pytest.approx((1.0, 1.0))
+    soft = gaussian_blur(astronaut, 2.0)[None]
+    assert measured(photo, photo + mask * (soft - photo), mask)[0] < 0.3
+    assert measured(photo, photo + (mask > 0.5) * 0.8, mask)[1] > 1.3
