@@ -5,6 +5,7 @@
     images = sg.render(sg.blend(base, toon, 32), sg.Latents(sg.sample_z([0, 1], base.z_dim), "z", base), 0.7)
 """
 
+from . import _early as _early
 from .assets import asset_path as builtin
 from .assets import example_portrait
 from .blending import Blender, blend, blend_many

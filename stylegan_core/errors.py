@@ -1,8 +1,21 @@
 """Typed errors. Every message is one sentence: what was found, what was expected, what to do."""
 
 
+MAX_MESSAGE = 1500
+
+
+def one_line(text: str) -> str:
+    """A sentence on one printable line of bounded length: names of files and widgets may hold line breaks and escape codes."""
+    line = " ".join(text[: 4 * MAX_MESSAGE].split())
+    line = "".join(c if c.isprintable() else "?" for c in line)
+    return line if len(line) <= MAX_MESSAGE else f"{line[:MAX_MESSAGE]} ..."
+
+
 class AtelierError(Exception):
-    """Root of every error this package raises on purpose; a user can act on its message."""
+    """Root of every error this package raises on purpose; a user can act on its message, which is one line."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(one_line(str(message)))
 
 
 class LoadError(AtelierError):

@@ -15,7 +15,7 @@ def parse_indices(text: str) -> list[int]:
     """"3", "0, 2, 5-8", "-1": entries of a batch, spans with both ends. Raises InvalidInput."""
     found: list[int] = []
     for part in filter(None, (p.strip() for p in text.split(","))):
-        match = re.fullmatch(r"(-?\d{1,9})(?:\s*-\s*(\d{1,9}))?", part)
+        match = re.fullmatch(r"(-?\d{1,20})(?:\s*-\s*(\d{1,20}))?", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if last < first or (match and match[2] and first < 0) or last - first >= MAX_SPAN:
             raise InvalidInput(f'"{part}" is no list of numbers; write them such as "0, 2, 5-8".')

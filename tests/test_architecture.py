@@ -17,9 +17,9 @@ ALLOWED_OUTSIDE = {"torch", "numpy", "PIL", "safetensors", "einops", "kornia", "
 COMFY_MODULES = {"residency.py", "progress.py", "images.py", "files.py", "types.py", "schema.py"}
 """Of nodes/, beside the schema classes themselves."""
 ORDER = [
-    "version", "errors", "options", "assets", "ops", "latents", "networks", "checkpoints", "runtime", "engine", "losses",
-    "blending", "pictures", "faces", "inversion", "tuning", "directions", "stylization", "metrics", "training", "pipeline",
-    "cli", "__init__", "__main__",
+    "_early", "version", "errors", "options", "assets", "ops", "latents", "networks", "checkpoints", "runtime", "engine",
+    "losses", "blending", "pictures", "faces", "inversion", "tuning", "directions", "stylization", "metrics", "training",
+    "pipeline", "cli", "__init__", "__main__",
 ]
 """The core from the ground up: a part imports only from parts before it, at any depth of a file."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import LoadError, UnsupportedCheckpoint
+from ..errors import LoadError, UnsupportedCheckpoint, one_line
 from .checksums import CHECKSUMS_KEY
 from .npy_file import MAGIC as NPY_MAGIC
 from .npy_file import read_npy, read_npz
@@ -25,7 +25,6 @@ from .zip_directory import read_directory
 MODEL_SUFFIXES = (".safetensors", ".sft", ".pkl", ".pt", ".pth", ".model", ".ckpt", ".bin", ".xml", ".npy")
 """What files of models are called; lists go by it, readers by the first bytes."""
 HEAD = 512
-MAX_MESSAGE = 1500
 PICKLE_STARTS = b"\x80(}]cl"
 
 
@@ -145,7 +144,7 @@ def _lazy(state: dict[str, Any]) -> dict[str, LazyTensor]:
 
 def with_file(error: LoadError, path: Path) -> LoadError:
     """The same error on one printable line, naming the file once."""
-    text = "".join(c if c.isprintable() else "?" for c in str(error)[:MAX_MESSAGE])
-    if path.name in text:
+    text = str(error)
+    if one_line(path.name) in text:
         return type(error)(text)
     return type(error)(f"{path.name}: {text[0].lower() if text.startswith(('The ', 'A ', 'An ')) else text[:1]}{text[1:]}")

@@ -144,17 +144,11 @@ def _own(contents: Contents) -> Latents | None:
     tree = contents.tree
     try:
         signature = ModelSignature(**facts["model"]) if facts["model"] else None
-        if signature and tuple(map(type, asdict(signature).values())) != SIGNATURE:
-            raise TypeError("the model's signature")
         check_unfolded(sum(t.nbytes for t in tree.values()), contents.size)
         noise = tuple(_numbers(tree[f"noise.{i}"]) for i in range(len(tree) - 1))
         return Latents(_numbers(tree["latents"]), facts["space"], signature, noise or None)
     except (KeyError, TypeError) as error:
         raise LoadError(f"The file contradicts itself ({error}); save the latents again.") from error
-
-
-SIGNATURE = (str, int, int, int, str)
-"""Types of a model signature's fields."""
 
 
 def _numbers(lazy: LazyTensor) -> Tensor:

@@ -171,6 +171,8 @@ def _check_target(device: str | torch.device, dtype: torch.dtype | None) -> tupl
     try:
         target = torch.device(device)
         torch.empty(0, device=target)
+        if target.type == "meta":
+            raise RuntimeError("it holds no numbers")
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
         raise InvalidInput(
             f"Device {device!r} is not available here; use \"cpu\" or an installed accelerator."

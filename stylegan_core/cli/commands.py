@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -286,3 +287,4 @@ def _losses(losses: dict[str, Tensor]) -> str:
 
 def _say(text: str) -> None:
     tqdm.write(text)
+    sys.stdout.flush()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from .._early import over
 from ..checkpoints.unwrap import PARTS
-from ..errors import AtelierError, InvalidInput
+from ..errors import AtelierError, InvalidInput, one_line
 from ..faces.paste import FEATHER
 from ..inversion.options import PRESETS
 from ..latents import SPACES
@@ -19,10 +21,13 @@ from ..tuning.options import TUNE_PRESETS
 from . import commands
 
 REFUSED = 1
+PIPE_CLOSED = 141
+MAX_SEED = (1 << 64) - 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a user's mistake ends in one line on stderr, never in a traceback."""
+    over()
     try:
         arguments = build_parser().parse_args(argv)
     except SystemExit as stop:
@@ -31,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(arguments.run(arguments) or 0)
     except KeyboardInterrupt:
         return _say("Interrupted.", commands.INTERRUPTED)
+    except BrokenPipeError:  # whoever read the output has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
     except AtelierError as error:
         return _say(f"{error}", REFUSED)
     except OSError as error:
@@ -43,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say(text: str, code: int) -> int:
-    sys.stderr.write(" ".join(text.split()) + "\n")
+    sys.stderr.write(one_line(text) + "\n")
     return code
 
 
@@ -82,7 +90,7 @@ def _convert(sub: argparse.ArgumentParser) -> None:
 
 def _generate(sub: argparse.ArgumentParser) -> None:
     _model(sub)
-    sub.add_argument("--seeds", type=_indices, default=[0], help='such as "0-7" or "1,5,9" (default 0)')
+    sub.add_argument("--seeds", type=_seeds, default=[0], help='such as "0-7" or "1,5,9" (default 0)')
     sub.add_argument("--psi", type=_number, default=0.7, help="0 average face to 1 full variety (default 0.7)")
     sub.add_argument("--cutoff", type=int, help="truncate only so many rows")
     sub.add_argument("--class", type=int, dest="label", help="class of a conditional model")
@@ -120,7 +128,7 @@ def _tune(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--quality", choices=tuple(TUNE_PRESETS), default="standard")
     sub.add_argument("--steps", type=int, help="in place of the quality's number")
     sub.add_argument("--locality", type=_number, default=0.0, help="0.1 to 1 keeps other faces as they were (default 0)")
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--seed", type=_seed, default=0)
     _out_folder(sub)
 
 
@@ -171,7 +179,7 @@ def _inversion(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--space", choices=SPACES, default="w+")
     sub.add_argument("--quality", choices=tuple(PRESETS), default="standard")
     sub.add_argument("--steps", type=int, help="in place of the quality's number")
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--seed", type=_seed, default=0)
 
 
 def _out_folder(sub: argparse.ArgumentParser) -> None:
@@ -193,6 +201,18 @@ def _number(text: str) -> float:
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"{text} is no finite number")
     return value
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= MAX_SEED:
+        raise argparse.ArgumentTypeError(f"{text[:40]} is no seed from 0 to {MAX_SEED}")
+    return value
+
+
+def _seeds(text: str) -> list[int]:
+    """Each once: a picture is named after its seed."""
+    return list(dict.fromkeys(_indices(text)))
 
 
 def _indices(text: str) -> list[int]:

@@ -239,7 +239,8 @@ def check_targets(images: Tensor) -> None:
             f"align the faces first."
         )
     if not images.isfinite().flatten(1).all(1).any() or images.nan_to_num().abs().max() > 1.5:
-        raise InvalidInput("Inversion got images with NaN or values beyond [-1, 1]; scale pixels to [-1, 1].")
+        raise InvalidInput("Inversion got images with NaN or values outside their range; give finite pixels in [-1, 1], which "
+                           "an IMAGE holds as [0, 1].")
 
 
 def invert(model: Generator, images: Tensor, space: Space = "w+", steps: int | None = None,

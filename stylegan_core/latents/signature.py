@@ -83,6 +83,10 @@ def mapping_hash(mapping: LatentMapping) -> str:
     return fingerprint(mapping.state_dict())
 
 
+TYPES = (str, int, int, int, str)
+"""Of a signature's fields; files may say anything."""
+
+
 @dataclass(frozen=True)
 class ModelSignature:
     """What latents must know of the model they were made with."""
@@ -92,6 +96,10 @@ class ModelSignature:
     num_ws: int
     w_dim: int
     mapping_hash: str
+
+    def __post_init__(self) -> None:
+        if (found := tuple(map(type, (self.family, self.resolution, self.num_ws, self.w_dim, self.mapping_hash)))) != TYPES:
+            raise TypeError(f"a model signature of {', '.join(t.__name__ for t in found)}")
 
     @classmethod
     def of(cls, generator: LatentModel) -> ModelSignature:

@@ -54,6 +54,8 @@ class Latents:
         if self.tensor.ndim != axes:
             expected = "[batch, rows, dim]" if axes == 3 else "[batch, dim]"
             raise InvalidInput(f"Latents in {self.space} came with shape {tuple(self.tensor.shape)}; give {expected}.")
+        if not self.tensor.numel():
+            raise InvalidInput(f"These {self.space} latents are empty (shape {tuple(self.tensor.shape)}); give at least one.")
         if not torch.isfinite(self.tensor).all():
             raise InvalidInput(f"These {self.space} latents hold NaN or infinity; make or load them again.")
         for map_ in self.noise or ():

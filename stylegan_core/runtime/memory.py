@@ -13,12 +13,17 @@ OnStep = Callable[[int, int, Tensor | None], None]
 """Called with (done, all, a picture or None); what it raises stops the work."""
 
 
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cudnn_status_alloc_failed",
+                 "cublas_status_alloc_failed")
+"""What the backends say, in small letters."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """True for any backend's way of saying that memory ran out."""
     if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
         return True
     text = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    return isinstance(error, RuntimeError) and any(words in text for words in OUT_OF_MEMORY)
 
 
 def rows_at_once(most: int, device: torch.device, resolution: int) -> int:

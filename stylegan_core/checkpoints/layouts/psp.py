@@ -48,7 +48,7 @@ def convert(bundle: Bundle) -> Canonical:
         if _channels_in(own) == 6:
             found |= {f"decoder.{k}": t for k, t in decoder.tensors.items()}
             facts["decoder"] = decoder.facts
-    return Canonical(found, facts, moved["origin"], _notes(facts, bundle))
+    return Canonical(found, facts, moved["origin"], _notes(facts, bundle, "latent_avg" in own))
 
 
 def _moves(tensors: dict[str, LazyTensor]) -> Iterator[Move]:
@@ -101,17 +101,19 @@ def _facts(bundle: Bundle, styles: int, average: bool) -> dict[str, Any]:
     opts = {k.removeprefix("opts."): v for k, v in bundle.attributes.items() if k.startswith("opts.")}
     size = opts.get("output_size", opts.get("stylegan_size"))
     name = bundle.file.rsplit(".", 1)[0]
-    start = opts.get("start_from_latent_avg")
+    start, space = opts.get("start_from_latent_avg"), "z+" if Z_PLUS_NAME.search(name) else "w+"
     return {
         "progressive": opts.get("encoder_type") in PROGRESSIVE or (not opts and "e4e" in name.lower()),
-        "start_from_latent_avg": average if start is None else bool(start),
+        "start_from_latent_avg": average or space == "w+" if start is None else bool(start),
         "model_resolution": size if isinstance(size, int) else 2 ** int(math.ceil((styles + 2) / 2)),
-        "space": "z+" if Z_PLUS_NAME.search(name) else "w+",
+        "space": space,
     }
 
 
-def _notes(facts: dict[str, Any], bundle: Bundle) -> tuple[str, ...]:
+def _notes(facts: dict[str, Any], bundle: Bundle, average: bool) -> tuple[str, ...]:
     notes = (f"The file does not say whether its codes are z+ or w+; by its name they are read as {facts['space']}.",)
+    if facts["start_from_latent_avg"] and not average:
+        notes += ("The file carries no latent_avg; the average of the generator it is used with is taken.",)
     opts = any(key.startswith("opts.") for key in bundle.attributes)
     return notes if opts else (*notes, "The file carries no options; usual ones were taken.")
 

@@ -184,7 +184,7 @@ class Encoder(nn.Module):
         if self.config.is_iterative:
             codes = self.passes(x, generator, passes, stage)[-1]
         else:
-            codes = self.raw(x, stage) + self._offset(x)
+            codes = self.raw(x, stage) + self._offset(x, generator)
         latents = Latents(codes, self.config.space, self.signature if self.config.mapping_hash else None)
         if generator is not None:
             latents.check(generator)
@@ -215,13 +215,18 @@ class Encoder(nn.Module):
                 maps.append(up + lateral(features))
         return maps
 
-    def _offset(self, like: Tensor) -> Tensor:
+    def _offset(self, like: Tensor, generator: Generator | None) -> Tensor:
+        """What the heads' rows are added to: the file's average code, else the generator's (in z+ that is zero)."""
         if not self.config.start_from_latent_avg and not self.config.is_iterative:
             return like.new_zeros(())
-        if self.latent_avg is None:
-            raise InvalidInput("This encoder starts from an average code but its file carries none; "
-                               "save it with its latent_avg, or use another encoder.")
-        return self.latent_avg.to(like)
+        if self.latent_avg is not None:
+            return self.latent_avg.to(like)
+        if self.space == "z+":
+            return like.new_zeros(())
+        if generator is None:
+            raise InvalidInput("This encoder starts from an average code but its file carries no latent_avg; give the "
+                               "generator it was trained for, whose average is taken then, or use another encoder.")
+        return generator.w_avg.to(like)[None]
 
     def passes(self, x: Tensor, generator: Generator | None, count: int, stage: int | None = None) -> list[Tensor]:
         """ReStyle: x [B, 3, 256, 256] -> the codes after each pass; every pass sees the last one's picture."""
@@ -230,7 +235,7 @@ class Encoder(nn.Module):
             raise InvalidInput("ReStyle renders between its passes and this file holds no generator; give one.")
         if count < 1:
             raise InvalidInput(f"{count} passes were asked of ReStyle; use at least 1, usually {RESTYLE_PASSES}.")
-        codes = self._offset(x).expand(self.num_ws, -1)[None]
+        codes = self._offset(x, model).expand(self.num_ws, self.w_dim)[None]
         found: list[Tensor] = []
         for _ in range(count):
             ws = model.mapping.to_w(codes) if self.space == "z+" else codes

@@ -259,3 +259,53 @@ def test_an_interrupted_tuning_keeps_its_best(models, tmp_path: Path, photo: Pat
     words = ("tune", models["base"], tmp_path / "me_crop.png", tmp_path / "me_latents.safetensors", "--out", tmp_path)
     assert run(*words, "--steps", 3) == 130
     assert sg.Delta.load(tmp_path / "me_delta.safetensors").notes["steps"] == 1
+
+
+def test_seeds_of_ten_digits_and_the_same_one_twice(models, tmp_path) -> None:
+    assert run("generate", models["base"], "--seeds", "4294967295, 0,0,0", "--out", tmp_path / "out") == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["seed0000.png", "seed4294967295.png"]
+
+
+@pytest.mark.parametrize("words", [
+    ("invert", "base", "x.png", "--seed", str(1 << 64)),
+    ("invert", "base", "x", "--seed=-1"),
+])
+def test_seeds_that_are_none_are_wrong_usage(words, capsys) -> None:
+    assert run(*words) == 2
+    assert "is no seed from 0" in capsys.readouterr().err
+
+
+def test_a_device_without_numbers_and_names_with_escape_codes(models, capsys, tmp_path) -> None:
+    assert "meta" in refused(capsys, "generate", models["base"], "--device", "meta", "--out", tmp_path / "out")
+    text = refused(capsys, "info", "no\x1b[31m such\nfile.pt")
+    assert text.isprintable() and "file.pt" in text
+    assert not (tmp_path / "out").exists(), "a refused command leaves no folder"
+
+
+def test_a_reader_that_has_enough_ends_the_command_quietly(models) -> None:
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "stylegan_core", "info", str(Path(models["base"]).parent)]
+    with subprocess.Popen(command, cwd=GOLDENS.parents[1],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout and child.stderr
+        child.stdout.close()
+        assert child.stderr.read() == "" and child.wait(120) == 141
+
+
+def test_interrupting_the_imports_ends_without_a_traceback() -> None:
+    import os
+    import subprocess
+    import sys
+
+    child = "import sys, os, signal; sys.argv = ['-m']; import stylegan_core; os.kill(os.getpid(), signal.SIGINT)"
+    done = subprocess.run([sys.executable, "-c", child], cwd=GOLDENS.parents[1], capture_output=True, text=True, timeout=120,
+                          check=False)
+    assert os.name != "posix" or (done.returncode == 130 and done.stderr == "Interrupted.\n"), done.stderr
+
+
+def test_latents_of_other_inversions_on_the_command_line(models, photo, tmp_path, capsys) -> None:
+    np.save(tmp_path / "w.npy", np.zeros((5, 8), np.float32))
+    assert run("info", tmp_path / "w.npy") == 0
+    assert "latents in w" in capsys.readouterr().out

@@ -93,6 +93,17 @@ def test_missing_average_is_named(golden, tmp_path) -> None:
         sg.load(tmp_path / "psp.pt").encode(torch.zeros(1, 3, 256, 256))
 
 
+def test_a_file_without_average_takes_the_generators(golden, tmp_path) -> None:
+    case = golden("psp_wplus_tiny")
+    tree = torch.load(case.file("encoder_wplus.pt"), weights_only=True)
+    del tree["latent_avg"]
+    torch.save(tree, tmp_path / "psp.pt")
+    encoder, model = sg.load(tmp_path / "psp.pt"), sg.load(tmp_path / "psp.pt", which="decoder")
+    assert any("latent_avg" in note for note in encoder.info.notes["warnings"])
+    codes = encoder.encode(picture(case.file("input.png")), model).tensor
+    assert (codes - (case.tensor("raw") + model.w_avg)).abs().max() < 1e-5
+
+
 def test_missing_head_is_named(golden, tmp_path) -> None:
     tree = torch.load(golden("psp_wplus_tiny").file("encoder_wplus.pt"), weights_only=True)
     del tree["state_dict"]["encoder.styles.4.convs.2.weight"]
