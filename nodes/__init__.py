@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import direction, encode, face, image, invert, latent, model, report, style, stylize, tune, video
+from . import direction, encode, face, image, invert, latent, migration, model, report, style, stylize, tune, video
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     *model.NODES, *latent.NODES, *image.NODES, *face.NODES, *invert.NODES, *encode.NODES, *report.NODES,
@@ -12,5 +12,8 @@ NODES: tuple[type[io.ComfyNode], ...] = (
 
 
 class AtelierExtension(ComfyExtension):
+    async def on_load(self) -> None:
+        await migration.register()
+
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return list(NODES)

@@ -74,3 +74,31 @@ def test_the_editor_refuses_what_a_widget_cannot_hold(comfyui, change, says):
 def test_previews_reach_the_browser(comfyui):
     result = comfyui.succeed(inverted("shown/a", steps=4, grid=save(["faces", 2], "shown/found")))
     assert result["outputs"]["faces"]["images"] and result["outputs"]["invert"]["images"]
+
+
+MIGRATED = """
+import asyncio, server
+migration = __import__(pack.__name__ + ".nodes.migration", fromlist=["REPLACED"])
+replaced = {old: [r.new, [*r.inputs, *r.values]] for old, r in migration.REPLACED.items()}
+manager = getattr(server.PromptServer.instance, "node_replace_manager", None)
+prompt = {"1": {"class_type": "LoadStyleGAN", "inputs": {"stylegan_file": "tiny_base.safetensors"}, "_meta": {"title": ""}},
+          "2": {"class_type": "GenerateStyleGANLatent", "inputs": {"model": ["1", 0], "seed": 1, "class_label": -1,
+                "batch_size": 2}, "_meta": {"title": ""}},
+          "3": {"class_type": "StyleGANSampler", "inputs": {"model": ["1", 0], "latent": ["2", 0], "noise_mode": "const",
+                "seed": 0}, "_meta": {"title": ""}}}
+if manager is not None:
+    manager.apply_replacements(prompt)
+answer = {"replaced": replaced, "prompt": prompt, "can": manager is not None}
+"""
+
+
+def test_graphs_of_other_packs_become_ours(comfyui):
+    told, schemas = comfyui.ask("probe", code=MIGRATED), comfyui.ask("schemas")
+    for old, (new, inputs) in told["replaced"].items():
+        known = set(schemas[new]["input"].get("required", {})) | set(schemas[new]["input"].get("optional", {}))
+        assert set(inputs) <= known, f"{old} is mapped to inputs that {new} has not"
+    if not told["can"]:
+        pytest.skip(f"{comfyui.name} replaces no nodes")
+    prompt = told["prompt"] | {"save": save(["3", 0], "migrated/a")}
+    comfyui.succeed(prompt)
+    assert pixels(comfyui, "migrated/*.png").shape[0] == 2

@@ -165,6 +165,19 @@ def test_every_help_page_is_translated(schemas, language):
     assert not lacking, f"web/docs lacks the page in {language} of {len(lacking)} nodes: {', '.join(lacking[:20])}"
 
 
+@pytest.mark.parametrize("language", LANGUAGES[1:])
+def test_every_word_of_the_workflows_is_translated(language):
+    """Notes, titles and names of groups: web/templates.js puts them in the place of the English."""
+    table, words = json.loads((ROOT / "web" / "texts" / f"{language}.json").read_text(encoding="utf-8")), set()
+    for path in (ROOT / "example_workflows").glob("*.json"):
+        workflow = json.loads(path.read_text(encoding="utf-8"))
+        words |= {group["title"] for group in workflow["groups"]}
+        words |= {node["title"] for node in workflow["nodes"] if "title" in node}
+        words |= {node["widgets_values"][0] for node in workflow["nodes"] if node["type"] == "MarkdownNote"}
+    assert not (lacking := sorted(words - set(table))), f"web/texts/{language}.json lacks {lacking}"
+    assert set(table) <= words, f"web/texts/{language}.json holds {sorted(set(table) - words)}, which no workflow says"
+
+
 def test_every_node_is_used(schemas):
     used = {node["class_type"] for path in (ROOT / "tests/workflows").glob("*.json")
             for node in json.loads(path.read_text(encoding="utf-8")).values()}

@@ -46,7 +46,7 @@ class Blueprint:
 
 
 def note(text: str) -> Node:
-    return Node("about", "MarkdownNote", {"": text}, "Note")
+    return Node("about", "MarkdownNote", {"": text})
 
 
 def loader(key: str, name: str) -> Node:
@@ -70,7 +70,7 @@ def photo() -> Node:
 
 
 def save(key: str, source: Out, prefix: str) -> Node:
-    return Node(key, "SaveImage", {"images": source, "filename_prefix": prefix}, f"Save: {prefix}")
+    return Node(key, "SaveImage", {"images": source, "filename_prefix": prefix})
 
 
 def found(model: Out, polish: bool = True) -> list[Node]:

@@ -116,8 +116,8 @@ const operations = {
     const box = () => page.evaluate(() => app.extensionManager.command.execute('Workspace.SearchBox.Toggle'));
     await box();
     await settle(800);
-    await page.keyboard.type(word);
-    await settle(1500);
+    await page.keyboard.type(word, { delay: 60 });
+    await settle(2500);
     const rows = await page.evaluate(() => {
       const kinds = ['[role=option]', '.p-autocomplete-option', '.p-autocomplete-item', '[data-testid*=result]'];
       const found = kinds.map(k => [...document.querySelectorAll(k)]).find(r => r.length) ?? [];
@@ -134,6 +134,10 @@ const operations = {
   },
   async measure({ types, vue }) { return page.evaluate(measured, [types, vue]); },
   async evaluate({ code }) { return page.evaluate(code); },
+  async forget() {
+    return page.evaluate(() => app.api.fetchApi('/free', { method: 'POST', headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ unload_models: true, free_memory: true }) }).then(() => true));
+  },
   async fit() {
     await page.evaluate(() => { app.canvas.fitViewToSelectionAnimated?.(); });
     await page.evaluate(() => app.extensionManager.command?.execute?.('Comfy.Canvas.FitView')).catch(() => {});
