@@ -86,10 +86,16 @@ def test_restyle_looks_as_often_as_it_is_told(engine):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "RGB"])
-def test_gray_alpha_and_oblong_pictures(engine, mode):
+def test_gray_and_alpha_pictures(engine, mode):
     name = f"enc/{mode}"
-    engine.succeed(encoded(name, faces=photograph(engine, f"oblong{mode}.png", mode)))
+    engine.succeed(encoded(name, faces=photograph(engine, f"square{mode}.png", mode, 60, 60)))
     assert pixels(engine, f"{name}_*.png").shape[1:] == (32, 32, 3)
+
+
+def test_an_oblong_picture_is_refused_with_its_remedy(engine):
+    text = engine.fail(encoded("enc/oblong", faces=photograph(engine, "oblong.png", "RGB")))
+    assert_sentence(text)
+    assert "square" in text and "Align Faces" in text
 
 
 def test_without_a_model_there_are_latents_but_no_picture(engine):
