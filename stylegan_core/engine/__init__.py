@@ -5,13 +5,13 @@ from .average import Average, halflife_decay, move_average, ramped_decay
 from .chunks import Chunks
 from .fitting import FitOptions, Fitting
 from .guard import FiniteGuard, first_bad_layer
-from .loop import Best, Optimization, Plateau, Series
+from .loop import Best, History, Optimization, Plateau, Series
 from .private import exact, frozen, gradients
 from .run_folder import RunFolder, read_log
 from .schedule import ramp, ramp_of_step
 from .state import collect, restore
 from .weights import weighted_total
 
-__all__ = ["Adam", "Average", "Best", "Chunks", "FiniteGuard", "FitOptions", "Fitting", "Optimization", "Plateau", "RunFolder",
-           "Series", "collect", "exact", "first_bad_layer", "frozen", "gradients", "halflife_decay", "move_average", "ramp",
-           "ramp_of_step", "ramped_decay", "read_log", "restore", "weighted_total"]
+__all__ = ["Adam", "Average", "Best", "Chunks", "FiniteGuard", "FitOptions", "Fitting", "History", "Optimization", "Plateau",
+           "RunFolder", "Series", "collect", "exact", "first_bad_layer", "frozen", "gradients", "halflife_decay",
+           "move_average", "ramp", "ramp_of_step", "ramped_decay", "read_log", "restore", "weighted_total"]

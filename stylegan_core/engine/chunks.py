@@ -27,5 +27,6 @@ class Chunks:
             return found
 
         found = run_chunked(part, torch.tensor(rows), self.size, out_device)
-        self.size = fitted
+        if fitted < min(self.size, len(rows)):
+            self.size = fitted
         return found

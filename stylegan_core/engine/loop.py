@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
+import torch
 from torch import Tensor
 
 from ..runtime import OnStep
@@ -46,7 +47,7 @@ class Optimization(ABC, Generic[R]):
         return self.result()
 
 
-class Series(ABC, Generic[W]):
+class Series(ABC, Generic[W, R]):
     """Optimizations done one after another, `count` items in all; the one at hand survives an interruption."""
 
     count: int
@@ -62,8 +63,8 @@ class Series(ABC, Generic[W]):
         """The work on the items from number `first` on."""
 
     @abstractmethod
-    def keep(self, work: W) -> None:
-        """Take what a finished work found; `done` grows."""
+    def keep(self, work: W, found: R) -> None:
+        """Take a finished work and its result; `done` grows."""
 
     @abstractmethod
     def steps_before(self, item: int) -> int:
@@ -74,13 +75,38 @@ class Series(ABC, Generic[W]):
         while self.done < self.count:
             work = self.current = self.current or self.begin(self.done)
             before, total = self.steps_before(self.done), self.steps_before(self.count)
-            work.run(None if on_step is None else _shifted(on_step, before, total))
-            self.keep(work)
+            self.keep(work, work.run(None if on_step is None else _shifted(on_step, before, total)))
             self.current = None
 
 
 def _shifted(on_step: OnStep, before: int, total: int) -> OnStep:
     return lambda step, _, shown: on_step(before + step, total, shown)
+
+
+class History:
+    """Losses of every step: rows of [images, losses], by name."""
+
+    def __init__(self, names: Sequence[str], images: int, skipped: int = 0) -> None:
+        """skipped: steps that an earlier run has done, NaN."""
+        self.names = tuple(names)
+        self.rows = [torch.full((images, len(names)), float("nan"))] * skipped
+        self._empty = torch.empty(0, images, len(names))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def add(self, row: Tensor) -> dict[str, Tensor]:
+        """[images, losses] of a step -> `named`."""
+        self.rows.append(row)
+        return self.named(row)
+
+    def named(self, row: Tensor) -> dict[str, Tensor]:
+        """[images, losses] -> [images] by name."""
+        return dict(zip(self.names, row.unbind(1), strict=True))
+
+    def by_name(self) -> dict[str, Tensor]:
+        """[steps, images] by name."""
+        return dict(zip(self.names, (torch.stack(self.rows) if self.rows else self._empty).unbind(2), strict=True))
 
 
 class Best(Generic[R]):

@@ -7,38 +7,32 @@ inverted alone and in a batch end alike (to float rounding).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from ..engine import Adam, Chunks, History, Optimization, exact, gradients
 from ..errors import InvalidInput
 from ..latents import Latents, ModelSignature, Space, codes_to_ws
+from ..losses.objective import Objective, judging_networks
 from ..losses.regularizers import normalize_noise_
 from ..networks.generators.base import Generator, plain_generator
-from ..runtime import OnStep, rows_at_once, run_chunked, trainable
+from ..runtime import OnStep, run_chunked
 from .loss_files import loss_networks
 from .noise import map_scales, start_maps
-from .objective import EMBEDDED, Objective
 from .options import PRESETS, InversionOptions
 from .region import region_weight
 from .spaces import Coordinates, check_space, coordinates, start_codes
 from .state import ImageState, InversionResult
 
 
-@contextmanager
-def _gradients() -> Iterator[None]:
-    """Tensors made in here can carry gradients even if the caller runs under torch.inference_mode."""
-    with torch.inference_mode(False), torch.enable_grad():
-        yield
-
-
-class Inverter:
+class Inverter(Optimization[InversionResult]):
     """One inversion as an object: `run` it, and take `result` at any time, also after `on_step` raised to cancel; `run`
-    then goes on. Another day, start from the saved latents with options.start_step = steps_done."""
+    then goes on. Another day, start from the saved latents with options.start_step = steps_done. on_step gets the pictures
+    so far."""
 
     def __init__(self, model: Generator, images: Tensor, space: Space = "w+",
                  options: InversionOptions | str = "standard", start: Latents | None = None,
@@ -57,11 +51,10 @@ class Inverter:
         model = plain_generator(model)
         self.options = resolve_options(options)
         self.space: Space = space
-        with _gradients():
+        self.steps = self.options.steps
+        with gradients():
             self.signature = ModelSignature.of(model)
-            with trainable(model, weights=False) as private:
-                # Half precision loses small gradients.
-                self.model = private.eval() if next(private.parameters()).dtype == torch.float64 else private.eval().float()
+            self.model = exact(model)
             parameter = next(self.model.parameters())
             targets = images.clone().to(parameter)
             self.c = None if c is None else c.clone().to(parameter).expand(len(targets), -1)
@@ -72,11 +65,11 @@ class Inverter:
             self.names = self.objective.names(space.endswith("+"), self.options.optimize_noise and bool(self._scales))
             self._fixed_noise = self._start_variables(start, len(targets))
             self.preview = torch.zeros(len(targets), model.img_channels, *(model.img_resolution,) * 2)
-        self._optimizer = torch.optim.Adam([leaf for image in self.images for leaf in image.leaves], lr=0.0)
-        self._history: list[Tensor] = [torch.full((len(targets), len(self.names)), float("nan"))] * self.options.start_step
-        for _ in self._history:
+        self._optimizer = Adam([leaf for image in self.images for leaf in image.leaves])
+        self._history = History(self.names, len(targets), self.options.start_step)
+        for _ in range(self.options.start_step):
             self.draw(self.images[0].code)
-        self._chunk = self._fitting = rows_at_once(self.options.chunk, targets.device, model.img_resolution)
+        self._chunks = Chunks(self.options.chunk, targets.device, model.img_resolution)
 
     def _objective(self, targets: Tensor, mask: Tensor | None, given: dict[str, nn.Module],
                    folders: Sequence[str | Path]) -> Objective:
@@ -84,13 +77,8 @@ class Inverter:
         weight, self.notes = region_weight(targets, size, mask, self.options.landmarks)
         filed, missing = loss_networks(self.options, folders, given)
         self.notes += missing
-        found = {}
-        for name, make in EMBEDDED.items():
-            if getattr(self.options, name):
-                # A network loaded under inference_mode holds tensors autograd refuses, hence the copy.
-                with trainable(given.get(name) or filed.get(name) or make(), weights=False) as private:
-                    found[name] = private.to(targets).eval()
-        return Objective(targets, size, self.options, found, weight)
+        weights = self.options.losses()
+        return Objective(targets, size, weights, judging_networks(weights, {**filed, **given}, targets), weight)
 
     def _start_variables(self, start: Latents | None, batch: int) -> list[Tensor] | None:
         """Make the images' leaves; return start's noise maps where they stay fixed."""
@@ -100,7 +88,8 @@ class Inverter:
         if self.options.optimize_noise:
             units = start_maps(self.model, given, self._draw)
             maps = [[u[i % len(u)][None].to(codes[0]).clone() for u in units] for i in range(batch)]
-        self.images = [ImageState(code, own, len(self.names)) for code, own in zip(codes, maps, strict=True)]
+        self.images = [ImageState(code, own, len(self.names), self.options.tolerance)
+                       for code, own in zip(codes, maps, strict=True)]
         if given is None or self.options.optimize_noise:
             return None
         return [m.to(codes[0]).expand(batch, -1, -1, -1).clone() for m in given]
@@ -110,7 +99,7 @@ class Inverter:
         """Images that have neither reached their plateau nor failed."""
         patience = self.options.patience
         return [i for i, image in enumerate(self.images)
-                if not image.failed and (not patience or image.waiting < patience)]
+                if not image.failed and (not patience or image.plateau.waiting < patience)]
 
     @property
     def steps_done(self) -> int:
@@ -120,41 +109,35 @@ class Inverter:
     @property
     def best_total(self) -> float:
         """Mean over the images of the lowest total so far."""
-        return sum(image.best_total for image in self.images) / len(self.images)
+        return sum(image.best.total for image in self.images) / len(self.images)
 
-    def run(self, on_step: OnStep | None = None) -> InversionResult:
-        """All steps left, or until every image is on its plateau. Whatever on_step(i, n, images) raises flies through."""
-        steps = self.options.steps
-        for i in range(self.steps_done + 1, steps + 1):
-            if not self.active:
-                break
-            self.step(i / steps)
-            if on_step is not None:
-                on_step(i, steps, self.preview)
-        return self.result()
+    @property
+    def converged(self) -> bool:
+        """Whether every image is on its plateau."""
+        return not self.active
+
+    def advance(self) -> Tensor:
+        self.step((self.steps_done + 1) / self.steps)
+        return self.preview
 
     def step(self, t: float) -> dict[str, Tensor]:
         """One optimization step at progress t (0..1) of the schedule -> losses and "total" by name, [B]."""
         active = self.active
-        with _gradients():
+        with gradients():
             # One draw for all images, so that an image's fate does not depend on its company.
             push = self.draw(self.images[0].code) * self.options.noise_strength(t, self.coordinates.spread)
-            self._optimizer.zero_grad(set_to_none=True)
-            self._fitting = 1
-            values = run_chunked(lambda ids: self._evaluate(ids.tolist(), push), torch.tensor(active), self._chunk)
+            self._optimizer.zero_grad()
+            values = self._chunks.run(lambda ids: self._evaluate(ids, push), active)
             self._drop_failed(active, values)
-            self._chunk = self._fitting
             row = values.new_full((len(self.images), values.shape[1]), float("nan"))
             row[active] = values
             active = self.active
             for i in active:
-                self.images[i].note(row[i], push, self.options.tolerance)
-            for group in self._optimizer.param_groups:
-                group["lr"] = self.options.learning_rate(t)
+                self.images[i].note(row[i], push)
+            self._optimizer.set_rate(self.options.learning_rate(t))
             self._optimizer.step()
             normalize_noise_([m for i in active for m in self.images[i].maps])
-        self._history.append(row)
-        return dict(zip(self.names, row.unbind(1), strict=True))
+        return self._history.add(row)
 
     def _drop_failed(self, active: list[int], values: Tensor) -> None:
         """Images whose losses are no numbers stop; the others go on. Raises InvalidInput when none is left."""
@@ -183,8 +166,6 @@ class Inverter:
         for leaf, gradient in zip(leaves, torch.autograd.grad(total.sum(), leaves), strict=True):
             leaf.grad = gradient
         self.preview[ids] = pictures.detach().float().cpu()
-        # What fitted into memory this time is tried first the next time.
-        self._fitting = max(self._fitting, len(ids))
         return torch.stack([*losses.values(), total], dim=1).detach().cpu()
 
     def _noise(self, maps: list[Tensor], ids: list[int]) -> list[Tensor] | None:
@@ -205,8 +186,8 @@ class Inverter:
             return Latents(codes.cpu(), self.space, self.signature, [m.cpu() for m in noise] if noise else None)
 
     def _best(self) -> tuple[Tensor, list[Tensor] | None]:
-        codes = self.coordinates.to_code(torch.cat([image.best_code for image in self.images]))
-        maps = [torch.cat(layer) for layer in zip(*(image.best_maps for image in self.images), strict=True)]
+        codes = self.coordinates.to_code(torch.cat([image.best.state[0] for image in self.images]))
+        maps = [torch.cat(layer) for layer in zip(*(image.best.state[1] for image in self.images), strict=True)]
         return codes, self._noise(maps, list(range(len(self.images))))
 
     def result(self) -> InversionResult:
@@ -216,10 +197,8 @@ class Inverter:
             pictures = run_chunked(
                 lambda ids: self._render(codes[ids], [m[ids] for m in noise] if noise else None, ids.tolist()).float(),
                 torch.arange(len(codes)), self.options.chunk, "cpu")
-            rows = torch.stack([image.best_losses for image in self.images])
-            history = torch.stack(self._history) if self._history else torch.empty(0, *rows.shape)
-        return InversionResult(self.latents(), pictures, dict(zip(self.names, rows.unbind(1), strict=True)),
-                               dict(zip(self.names, history.unbind(2), strict=True)), self.steps_done, tuple(self.notes))
+            losses = self._history.named(torch.stack([image.best.losses for image in self.images]))
+        return InversionResult(self.latents(), pictures, losses, self._history.by_name(), self.steps_done, tuple(self.notes))
 
 
 def resolve_options(options: InversionOptions | str) -> InversionOptions:

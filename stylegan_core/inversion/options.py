@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
+from ..engine import ramp
 from ..errors import InvalidInput
+from ..losses.objective import LossWeights
 
 LpipsNetwork = Literal["alex", "vgg"]
 IdentityNetwork = Literal["embedded", "ir_se50"]
@@ -80,9 +82,11 @@ class InversionOptions:
 
         The rise begins at start_step, where Adam's averages begin anew.
         """
-        fall = min(1.0, (1 - t) / self.ramp_down) if self.ramp_down else 1.0
-        rise = min(1.0, (t - self.start_step / self.steps) / self.ramp_up) if self.ramp_up else 1.0
-        return self.lr * (0.5 - 0.5 * math.cos(math.pi * fall)) * rise
+        return self.lr * ramp(t, self.ramp_up, self.ramp_down, self.start_step / self.steps)
+
+    def losses(self) -> LossWeights:
+        """What the objective takes of these."""
+        return LossWeights(**{field.name: getattr(self, field.name) for field in fields(LossWeights)})
 
     def noise_strength(self, t: float, spread: float) -> float:
         """Standard deviation of the code's perturbation at progress t."""

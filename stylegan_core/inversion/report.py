@@ -11,9 +11,10 @@ from torch.nn import functional
 
 from ..errors import InvalidInput
 from ..losses.identity import SAME_PERSON
+from ..losses.objective import EMBEDDED
+from ..ops.resize import resize_area, to_rgb
 from ..pictures.curves import plot_curves
 from ..pictures.sheets import contact_sheet
-from .objective import EMBEDDED, resize_area, to_rgb
 
 COMPARED = 256
 """Both pictures are shrunk to at most so many pixels before they are compared, as the losses of an inversion do."""

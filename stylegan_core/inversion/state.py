@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..engine import Best, Plateau
 from ..latents import Latents
 
 
@@ -30,14 +31,12 @@ class InversionResult:
 
 
 class ImageState:
-    """One image's variables and its best state."""
+    """One image's variables, its best state, and how long it has waited for a better one."""
 
-    def __init__(self, code: Tensor, maps: list[Tensor], losses: int) -> None:
+    def __init__(self, code: Tensor, maps: list[Tensor], losses: int, tolerance: float) -> None:
         self.code, self.maps = code.requires_grad_(True), [m.requires_grad_(True) for m in maps]
-        self.best_code, self.best_maps = code.detach().clone(), [m.detach().clone() for m in maps]
-        self.best_losses = torch.full((losses,), float("nan"))
-        self.best_total = self.reference = float("inf")
-        self.waiting = 0
+        self.best = Best(self._snapshot(0), torch.full((losses,), float("nan")))
+        self.plateau = Plateau(tolerance)
         self.failed = False
 
     def fail(self) -> None:
@@ -50,12 +49,11 @@ class ImageState:
     def leaves(self) -> list[Tensor]:
         return [self.code, *self.maps]
 
-    def note(self, losses: Tensor, push: Tensor, tolerance: float) -> None:
+    def note(self, losses: Tensor, push: Tensor) -> None:
         """Keep this step, as it was rendered, if it is the best. losses end in the total."""
         total = float(losses[-1])
-        if total < self.best_total:
-            self.best_total, self.best_losses = total, losses.clone()
-            self.best_code, self.best_maps = (self.code + push).detach(), [m.detach().clone() for m in self.maps]
-        self.waiting += 1
-        if total < self.reference * (1 - tolerance):
-            self.reference, self.waiting = total, 0
+        self.best.offer(total, losses.clone(), lambda: self._snapshot(push))
+        self.plateau.note(total)
+
+    def _snapshot(self, push: Tensor | int) -> tuple[Tensor, list[Tensor]]:
+        return (self.code + push).detach(), [m.detach().clone() for m in self.maps]

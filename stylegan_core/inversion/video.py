@@ -13,17 +13,19 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..engine import Optimization, Series
 from ..errors import InvalidInput
 from ..faces.smoothing import smooth_over_time
 from ..latents import Latents, ModelSignature
+from ..losses.objective import EMBEDDED
 from ..networks.generators.base import Generator, plain_generator
 from ..runtime import OnStep
 from .encode import PortraitEncoder
 from .loss_files import loss_networks
-from .objective import EMBEDDED
 from .optimize import Inverter, resolve_options
 from .options import InversionOptions
 from .spaces import Coordinates
+from .state import InversionResult
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,22 @@ class VideoOptions:
                                f"use 0 or more steps, a rate above 0, and smoothing from 0 on.")
 
 
-class VideoInverter:
+class Followed(Optimization[Latents]):
+    """A frame whose code is the encoder's motion alone: one step, nothing drawn."""
+
+    steps, steps_done = 1, 0
+
+    def __init__(self, code: Latents) -> None:
+        self.code = code
+
+    def advance(self) -> None:
+        self.steps_done = 1
+
+    def result(self) -> Latents:
+        return self.code
+
+
+class VideoInverter(Series["Inverter | Followed", Latents | InversionResult]):
     """One video's inversion as an object: `run` it, and take `result` at any time, also after `on_step` raised to cancel."""
 
     def __init__(self, model: Generator, crops: Tensor | Sequence[Tensor], encoder: PortraitEncoder | None = None,
@@ -64,6 +81,7 @@ class VideoInverter:
             raise InvalidInput("A video was to be inverted in 0 steps a frame without an encoder, so nothing would move; use "
                                "at least 1 step, or give an encoder.")
         self.model, self.crops, self.encoder, self._shape = plain_generator(model), crops, encoder, crops[0].shape
+        self.count = len(crops)
         self._first = replace(resolve_options(self.options.first), start_step=0)
         self._next = replace(self._first, steps=max(1, self.options.steps), start_step=0, lr=self.options.lr, ramp_up=0.0,
                              perturbation=0.0, optimize_noise=False, patience=0)
@@ -74,16 +92,20 @@ class VideoInverter:
         self._system: Coordinates | None = None
         self._codes: list[Tensor] = []
         self._encoded: Tensor | None = None
+        self._seen: Tensor | None = None
         self._noise: tuple[Tensor, ...] | None = None
 
     @property
-    def frames_done(self) -> int:
+    def done(self) -> int:
         return len(self._codes)
+
+    @property
+    def frames_done(self) -> int:
+        return self.done
 
     def run(self, on_step: OnStep | None = None) -> Latents:
         """All frames that are left. on_step(i, n, picture of the frame) after every step; what it raises flies through."""
-        while self.frames_done < len(self.crops):
-            self._invert_next(on_step)
+        self.run_all(on_step)
         return self.result()
 
     def result(self) -> Latents:
@@ -93,25 +115,29 @@ class VideoInverter:
         codes = smooth_over_time(torch.cat(self._codes), self.options.smoothing)
         return Latents(codes, "w+", ModelSignature.of(self.model), self._noise)
 
-    def _invert_next(self, on_step: OnStep | None) -> None:
-        t = self.frames_done
-        crop = self.crops[t][None]
+    def begin(self, first: int) -> Inverter | Followed:
+        crop = self.crops[first][None]
         if crop.shape[1:] != self._shape:
-            raise InvalidInput(f"Frame {t + 1} has shape {list(crop.shape[1:])} but the first has {list(self._shape)}; give "
-                               f"crops of one size.")
-        seen = self._encode(crop)
-        start = self._start(seen)
-        if t and not self.options.steps and start is not None:
-            code = start.tensor
-            self._tell(on_step, 1, None)
-        else:
-            options = self._next if t else self._first
-            inverter = Inverter(self.model, crop, "w+", options, start, self._distances, system=self._system)
-            found = inverter.run(lambda i, _, picture: self._tell(on_step, i, picture)).latents
-            code, self._noise, self._system = found.tensor, found.noise, inverter.coordinates
-            self.notes += [f"Frame {t + 1}: {note}" for note in inverter.notes if note not in self.notes]
-        self._codes.append(code.cpu())
-        self._encoded = seen
+            raise InvalidInput(f"Frame {first + 1} has shape {list(crop.shape[1:])} but the first has {list(self._shape)}; "
+                               f"give crops of one size.")
+        self._seen = self._encode(crop)
+        start = self._start(self._seen)
+        if first and not self.options.steps and start is not None:
+            return Followed(start)
+        options = self._next if first else self._first
+        return Inverter(self.model, crop, "w+", options, start, self._distances, system=self._system)
+
+    def keep(self, work: Inverter | Followed, found: Latents | InversionResult) -> None:
+        latents = found if isinstance(found, Latents) else found.latents
+        if isinstance(work, Inverter):
+            self._noise, self._system = latents.noise, work.coordinates
+            self.notes += [f"Frame {self.done + 1}: {note}" for note in work.notes if note not in self.notes]
+        self._codes.append(latents.tensor.cpu())
+        self._encoded = self._seen
+
+    def steps_before(self, item: int) -> int:
+        """A frame that stops early jumps to its end."""
+        return self._first.steps + (item - 1) * self._next.steps if item else 0
 
     def _encode(self, crop: Tensor) -> Tensor | None:
         """The encoder's code of a frame [1, num_ws, w_dim]; None without an encoder."""
@@ -126,14 +152,6 @@ class VideoInverter:
         if self._codes:
             code = self._codes[-1] if seen is None or self._encoded is None else self._codes[-1] + seen - self._encoded
         return None if code is None else Latents(code, "w+", ModelSignature.of(self.model), self._noise)
-
-    def _tell(self, on_step: OnStep | None, step: int, picture: Tensor | None) -> None:
-        """Steps of all frames as one count; a frame that stops early jumps to its end."""
-        if on_step is None:
-            return
-        first, later, t = self._first.steps, self._next.steps, self.frames_done
-        before = first + (t - 1) * later if t else 0
-        on_step(before + step, first + (len(self.crops) - 1) * later, picture)
 
 
 def invert_video(model: Generator, crops: Tensor | Sequence[Tensor], encoder: PortraitEncoder | None = None,

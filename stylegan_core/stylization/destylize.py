@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..engine import Adam, Optimization, Series, frozen, gradients, ramp, weighted_total
 from ..errors import InvalidInput, LoadError
 from ..faces.frame import check_aligned
 from ..inversion.encode import PortraitEncoder
 from ..inversion.noise import map_scales
-from ..inversion.options import InversionOptions
 from ..latents import Latents, ModelSignature, Space, codes_to_ws, fingerprint
 from ..losses.identity import IdentityLoss
 from ..losses.perceptual import LPIPS
@@ -28,13 +28,14 @@ from ..losses.regularizers import normalize_noise_
 from ..networks.dualstylegan import color_rows
 from ..networks.encoders.psp import INPUT, prepare_portraits
 from ..networks.generators.base import Generator
-from ..runtime import OnStep, private_copy, run_chunked
+from ..runtime import OnStep, run_chunked
 from .noise import joint_noise_regularization
 
 SKIPPED_COLOR_ROWS = 1
 """The published code keeps color from the second color row on (row 8 of 18), and files made with it rely on that."""
 
-
+RISE, FALL = 0.05, 0.25
+"""Parts of stage II over which the learning rate rises and falls."""
 CODES = ("intrinsic", "extrinsic", "optimized")
 STAGES = ("encoded", "optimized", "destylized")
 
@@ -88,21 +89,84 @@ class Destylized(NamedTuple):
             getattr(self, name).save(folder / f"{name}.safetensors")
 
 
-@dataclass
-class _Chunk:
+class Drawings(Optimization[Destylized]):
     """Some drawings and everything stage II moves; survives an interruption."""
 
-    targets: Tensor
-    encoded: Tensor
-    code: Tensor
-    maps: list[Tensor]
-    features: list[Tensor]
-    person: list[Tensor]
-    optimizer: torch.optim.Optimizer
-    history: list[dict[str, float]] = field(default_factory=list)
+    def __init__(self, work: Destylizer, first: int) -> None:
+        """Stage I, and what stage II compares with."""
+        self.work, self.options, self.steps = work, work.options, work.options.steps
+        self.history: list[dict[str, float]] = []
+        with torch.inference_mode(False), torch.no_grad():
+            images = work.images[first : first + self.options.chunk]
+            self.encoded = work.encoder.encode(images, work.plain).tensor.clone()
+            targets = self._small(images)
+            self.code = self.encoded.clone().requires_grad_(True)
+            self.maps = [m.requires_grad_(True) for m in self._start_maps(first, len(images))]
+            self.features, self.person = work.perceptual.features(targets), work.identity.features(targets)
+        self._optimizer = Adam([self.code, *self.maps])
+        self._weights = {"perceptual": 1.0, "identity": self.options.identity, "deviation": self.options.deviation,
+                         "noise": self.options.noise_regularization}
+
+    @property
+    def steps_done(self) -> int:
+        return len(self.history)
+
+    def _start_maps(self, first: int, batch: int) -> list[Tensor]:
+        work, like = self.work, self.encoded
+        if work.noise is None:
+            draw = torch.Generator().manual_seed(self.options.seed + first)
+            shapes = work.styled.synthesis.noise_shapes()
+            return [torch.randn(batch, 1, *shape, generator=draw).to(like) for shape in shapes]
+        return [(n if len(n) == 1 else n[first : first + batch]).expand(batch, -1, -1, -1).to(like).clone()
+                for n in work.noise]
+
+    def _small(self, images: Tensor) -> Tensor:
+        """At most 256 px a side, by block means."""
+        size = min(INPUT, self.work.plain.img_resolution)
+        return images if images.shape[-1] <= size else nn.functional.adaptive_avg_pool2d(images, size)
+
+    def _render(self, model: Generator, code: Tensor, maps: list[Tensor], psi: float = 1.0) -> Tensor:
+        ws = codes_to_ws(model, code, self.work.space) * psi
+        return model.synthesis(ws, noise=[m * s for m, s in zip(maps, self.work.scales, strict=True)])
+
+    def advance(self) -> Tensor:
+        """One step of stage II; returns the picture it judged."""
+        rate = self.options.lr * ramp(self.steps_done / self.steps, RISE, FALL)
+        with gradients():
+            self._optimizer.set_rate(rate)
+            small = self._small(self._render(self.work.styled, self.code, self.maps))
+            losses = {
+                "perceptual": self.work.perceptual(small, self.features).sum(),
+                "identity": self.work.identity(small, self.person).mean(),
+                "deviation": self.code.std(dim=1).mean(),
+                "noise": joint_noise_regularization(self.maps),
+            }
+            total = weighted_total(losses, self._weights)
+            self._optimizer.zero_grad()
+            total.backward()
+            self._optimizer.step()
+            normalize_noise_(self.maps)
+        self.history.append({"lr": rate, **{k: float(v.detach()) for k, v in losses.items()}, "total": float(total.detach())})
+        return small.detach()
+
+    @torch.no_grad()
+    def result(self) -> Destylized:
+        """Stage III; the rows that carry color stay the drawing's."""
+        plain, encoded, psi = self.work.plain, self.encoded, self.options.truncation_psi
+        kept = color_rows(plain.layers)[SKIPPED_COLOR_ROWS:]
+        code, maps = self.code.detach().clone(), [m.detach() for m in self.maps]
+        code[:, kept] = encoded[:, kept]
+        optimized = self._render(plain, code, maps, psi)
+        intrinsic = self.work.encoder.encode(optimized, plain).tensor.clone()
+        intrinsic[:, kept] = encoded[:, kept]
+        faces = (plain.synthesis(codes_to_ws(plain, encoded, self.work.space)), optimized,
+                 self._render(plain, intrinsic, maps, psi))
+        made_for = ModelSignature.of(plain)
+        codes = [Latents(tensor.cpu(), self.work.space, made_for) for tensor in (intrinsic, encoded, code)]
+        return Destylized(codes[0], codes[1], codes[2], {name: face.cpu() for name, face in zip(STAGES, faces, strict=True)})
 
 
-class Destylizer:
+class Destylizer(Series[Drawings, Destylized]):
     """A destylization as an object: `run` it; after an interruption `finished` holds what is done, and `run` goes on.
 
     With a folder to keep them in, finished drawings survive the program too.
@@ -125,17 +189,16 @@ class Destylizer:
         parameter = next(plain.parameters())
         with torch.inference_mode(False):
             self.images = prepare_portraits(images.clone()).to(parameter)
-            self.styled: Generator = private_copy(styled).eval().requires_grad_(False)
-            self.perceptual = private_copy(perceptual or LPIPS.embedded()).to(parameter).requires_grad_(False)
-            self.identity: Any = private_copy(identity or IdentityLoss.embedded()).to(parameter).requires_grad_(False)
+            self.styled: Generator = frozen(styled)
+            self.perceptual = frozen(perceptual or LPIPS.embedded(), parameter)
+            self.identity: Any = frozen(identity or IdentityLoss.embedded(), parameter)
+        self.count = len(images)
         self.space: Space = encoder.space
         self.scales = map_scales(styled)
         self.noise = noise
         self.finished: list[Destylized] = []
         self.history: list[list[dict[str, float]]] = []
         """Losses of every step, chunk by chunk."""
-        self._chunk: _Chunk | None = None
-        self._schedule = InversionOptions(steps=max(self.options.steps, 1), lr=self.options.lr)
 
     @property
     def done(self) -> int:
@@ -162,8 +225,7 @@ class Destylizer:
         if keep is not None:
             self._restore(keep / self.key)
         try:
-            while self.done < len(self.images):
-                self._run_chunk(on_step)
+            self.run_all(on_step)
         except BaseException:
             if keep is not None and self.finished:
                 self.result().save(keep / self.key)
@@ -172,17 +234,15 @@ class Destylizer:
             _forget(keep / self.key)
         return self.result()
 
-    def _run_chunk(self, on_step: OnStep | None) -> None:
-        steps, size = self.options.steps, self.options.chunk
-        before, chunks = (-(-n // size) * steps for n in (self.done, len(self.images)))
-        chunk = self._chunk = self._chunk or self._start(self.done)
-        while len(chunk.history) < steps:
-            preview = self._step(chunk)
-            if on_step is not None:
-                on_step(before + len(chunk.history), chunks, preview)
-        self.finished.append(self._finish(chunk))
-        self.history.append(chunk.history)
-        self._chunk = None
+    def begin(self, first: int) -> Drawings:
+        return Drawings(self, first)
+
+    def keep(self, work: Drawings, found: Destylized) -> None:
+        self.finished.append(found)
+        self.history.append(work.history)
+
+    def steps_before(self, item: int) -> int:
+        return -(-item // self.options.chunk) * self.options.steps
 
     def result(self) -> Destylized:
         """The drawings finished so far. Raises InvalidInput when there are none."""
@@ -204,74 +264,6 @@ class Destylizer:
         faces = [run_chunked(self.plain.synthesis, codes.ws(self.plain) * psi, self.options.chunk, "cpu")
                  for codes, psi in stages]
         self.finished.append(Destylized(intrinsic, extrinsic, optimized, dict(zip(STAGES, faces, strict=True))))
-
-    @torch.no_grad()
-    def _start(self, first: int) -> _Chunk:
-        """Stage I, and what stage II compares with."""
-        with torch.inference_mode(False):
-            images = self.images[first : first + self.options.chunk]
-            encoded = self.encoder.encode(images, self.plain).tensor.clone()
-            targets = self._small(images)
-            code = encoded.clone().requires_grad_(True)
-            maps = [m.requires_grad_(True) for m in self._start_maps(first, len(images), encoded)]
-            optimizer = torch.optim.Adam([code, *maps], lr=self.options.lr)
-            return _Chunk(targets, encoded, code, maps, self.perceptual.features(targets),
-                          self.identity.features(targets), optimizer)
-
-    def _start_maps(self, first: int, batch: int, like: Tensor) -> list[Tensor]:
-        if self.noise is None:
-            draw = torch.Generator().manual_seed(self.options.seed + first)
-            shapes = self.styled.synthesis.noise_shapes()
-            return [torch.randn(batch, 1, *shape, generator=draw).to(like) for shape in shapes]
-        return [(n if len(n) == 1 else n[first : first + batch]).expand(batch, -1, -1, -1).to(like).clone()
-                for n in self.noise]
-
-    def _small(self, images: Tensor) -> Tensor:
-        """At most 256 px a side, by block means."""
-        size = min(INPUT, self.plain.img_resolution)
-        return images if images.shape[-1] <= size else nn.functional.adaptive_avg_pool2d(images, size)
-
-    def _render(self, model: Generator, code: Tensor, maps: list[Tensor], psi: float = 1.0) -> Tensor:
-        ws = codes_to_ws(model, code, self.space) * psi
-        return model.synthesis(ws, noise=[m * s for m, s in zip(maps, self.scales, strict=True)])
-
-    def _step(self, chunk: _Chunk) -> Tensor:
-        """One step of stage II; returns the picture it judged."""
-        options = self.options
-        with torch.inference_mode(False), torch.enable_grad():
-            rate = self._schedule.learning_rate(len(chunk.history) / options.steps)
-            for group in chunk.optimizer.param_groups:
-                group["lr"] = rate
-            small = self._small(self._render(self.styled, chunk.code, chunk.maps))
-            losses = {
-                "perceptual": self.perceptual(small, chunk.features).sum(),
-                "identity": self.identity(small, chunk.person).mean(),
-                "deviation": chunk.code.std(dim=1).mean(),
-                "noise": joint_noise_regularization(chunk.maps),
-            }
-            total = (losses["perceptual"] + options.identity * losses["identity"]
-                     + options.deviation * losses["deviation"] + options.noise_regularization * losses["noise"])
-            chunk.optimizer.zero_grad()
-            total.backward()
-            chunk.optimizer.step()
-            normalize_noise_(chunk.maps)
-        chunk.history.append({"lr": rate, **{k: float(v.detach()) for k, v in losses.items()}, "total": float(total.detach())})
-        return small.detach()
-
-    @torch.no_grad()
-    def _finish(self, chunk: _Chunk) -> Destylized:
-        """Stage III; the rows that carry color stay the drawing's."""
-        kept = color_rows(self.plain.layers)[SKIPPED_COLOR_ROWS:]
-        code, maps = chunk.code.detach().clone(), [m.detach() for m in chunk.maps]
-        code[:, kept] = chunk.encoded[:, kept]
-        optimized = self._render(self.plain, code, maps, self.options.truncation_psi)
-        intrinsic = self.encoder.encode(optimized, self.plain).tensor.clone()
-        intrinsic[:, kept] = chunk.encoded[:, kept]
-        faces = (self.plain.synthesis(codes_to_ws(self.plain, chunk.encoded, self.space)), optimized,
-                 self._render(self.plain, intrinsic, maps, self.options.truncation_psi))
-        made_for = ModelSignature.of(self.plain)
-        codes = [Latents(tensor.cpu(), self.space, made_for) for tensor in (intrinsic, chunk.encoded, code)]
-        return Destylized(codes[0], codes[1], codes[2], {name: face.cpu() for name, face in zip(STAGES, faces, strict=True)})
 
 
 def _forget(folder: Path) -> None:

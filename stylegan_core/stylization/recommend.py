@@ -19,13 +19,13 @@ from ..errors import InvalidInput
 from ..faces.color import SKIN_CENTER, SKIN_RADII
 from ..faces.frame import FaceMeasures, crop_points
 from ..faces.geometry import place_grid, reach
-from ..inversion.objective import resize_area
 from ..latents import Latents
 from ..losses.contextual import ContextualLoss
 from ..losses.identity import SAME_PERSON, IdentityLoss
 from ..networks.detector import MTCNN
 from ..networks.dualstylegan import DualStyleGAN
 from ..networks.style_weights import STRUCTURE_PLACES, format_weights
+from ..ops.resize import resize_area
 from ..pictures.sheets import contact_sheet
 from ..runtime import OnStep
 from .styles import Styles, average_face

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..engine import Adam, Optimization, Series, frozen, gradients, weighted_total
 from ..errors import InvalidInput
 from ..inversion.noise import map_scales
 from ..latents import Latents, ModelSignature, Space, codes_to_ws
@@ -17,7 +18,7 @@ from ..losses.regularizers import normalize_noise_
 from ..networks.dualstylegan import DualStyleGAN
 from ..networks.encoders.psp import INPUT, prepare_portraits
 from ..networks.style_weights import Weights, parse_weights
-from ..runtime import OnStep, private_copy
+from ..runtime import OnStep
 from .noise import joint_noise_regularization
 
 
@@ -48,13 +49,13 @@ class Refined(NamedTuple):
     """[B, C, H, W] on the CPU, rendered from the refined codes."""
 
 
-class Refiner:
+class Refiner(Optimization[Tensor]):
     """A refinement of one chunk of styles as an object: `step` it; `latents` at any time."""
 
     def __init__(self, dual: DualStyleGAN, intrinsic: Latents, extrinsic: Latents, images: Tensor, options: RefineOptions,
                  perceptual: LPIPS, contextual: ContextualLoss, noise: list[Tensor] | None = None) -> None:
         """Networks as they are used: private copies in the model's dtype. See refine_style."""
-        self.dual, self.options = dual, options
+        self.dual, self.options, self.steps = dual, options, options.steps
         self.space: Space = extrinsic.space
         self.perceptual, self.contextual = perceptual, contextual
         self.history: list[dict[str, float]] = []
@@ -70,7 +71,7 @@ class Refiner:
             self.size = min(INPUT, dual.img_resolution)
             targets = self._small(prepare_portraits(images.clone()).to(self.ws))
             self.targets = perceptual.features(targets), contextual.features(targets)
-        self._optimizer = torch.optim.Adam([
+        self._optimizer = Adam([
             {"params": [self.colors], "lr": options.lr_color},
             {"params": [self.structures], "lr": options.lr_structure},
             {"params": self.maps, "lr": options.lr_noise}])
@@ -97,16 +98,28 @@ class Refiner:
         maps = [m * s for m, s in zip(self.maps, self.scales, strict=True)]
         return self.dual.render(self.ws, exemplar, self.weights, noise=maps)
 
+    @property
+    def steps_done(self) -> int:
+        return len(self.history)
+
+    def advance(self) -> Tensor:
+        return self.step()
+
+    def result(self) -> Tensor:
+        """The pictures of the codes as they are, [B, C, H, W] on the CPU."""
+        with torch.no_grad():
+            return self.render().cpu()
+
     def step(self) -> Tensor:
         """One step; returns the picture it judged, at most 256 px a side."""
         options = self.options
-        with torch.inference_mode(False), torch.enable_grad():
+        with gradients():
             small = self._small(self.render())
             losses = {"perceptual": self.perceptual(small, self.targets[0]).sum(),
                       "contextual": self.contextual(small, self.targets[1]).sum(),
                       "noise": joint_noise_regularization(self.maps)}
-            total = (losses["perceptual"] + options.contextual * losses["contextual"]
-                     + options.noise_regularization * losses["noise"])
+            total = weighted_total(losses, {"perceptual": 1.0, "contextual": options.contextual,
+                                            "noise": options.noise_regularization})
             self._optimizer.zero_grad()
             total.backward()
             self._optimizer.step()
@@ -115,7 +128,7 @@ class Refiner:
         return small.detach()
 
 
-class Refinement:
+class Refinement(Series[Refiner, Tensor]):
     """A refinement of all styles as an object: `run` it; after an interruption `latents` holds what it had reached."""
 
     def __init__(self, dual: DualStyleGAN, intrinsic: Latents, extrinsic: Latents, images: Tensor,
@@ -127,36 +140,31 @@ class Refinement:
                                f"{len(images)} pictures; give as many of each, and styles in z+ or w+.")
         extrinsic.check(dual.base)
         like = next(dual.parameters())
-        self.options, self.extrinsic = options or RefineOptions(), extrinsic
-        self.model = private_copy(dual).eval().requires_grad_(False)
-        lpips = private_copy(perceptual or LPIPS.embedded()).to(like).requires_grad_(False)
-        likeness = private_copy(contextual or ContextualLoss.embedded()).to(like).requires_grad_(False)
-
-        def start(which: list[int]) -> Refiner:
-            maps = None if noise is None else [n if len(n) == 1 else n[which] for n in noise]
-            return Refiner(self.model, intrinsic.pick(which), extrinsic.pick(which), images[which], self.options, lpips,
-                           likeness, maps)
-
-        self._start = start
+        self.options, self.count = options or RefineOptions(), len(extrinsic)
+        self.intrinsic, self.extrinsic, self.images, self.noise = intrinsic, extrinsic, images, noise
+        self.model = frozen(dual)
+        self.perceptual = frozen(perceptual or LPIPS.embedded(), like)
+        self.contextual = frozen(contextual or ContextualLoss.embedded(), like)
         self._codes: list[Latents] = []
         self._pictures: list[Tensor] = []
-        self._current: Refiner | None = None
 
     def run(self, on_step: OnStep | None = None) -> Refined:
         """All styles that are left; on_step(step, all steps, preview) may raise to cancel, and run goes on."""
-        steps, total, chunk = self.options.steps, len(self.extrinsic), self.options.chunk
-        while self.done < total:
-            first = self.done
-            refiner = self._current = self._current or self._start(list(range(first, min(first + chunk, total))))
-            while len(refiner.history) < steps:
-                preview = refiner.step()
-                if on_step is not None:
-                    on_step(-(-first // chunk) * steps + len(refiner.history), -(-total // chunk) * steps, preview)
-            with torch.no_grad():
-                self._pictures.append(refiner.render().cpu())
-            self._codes.append(refiner.latents())
-            self._current = None
+        self.run_all(on_step)
         return Refined(self.latents(), torch.cat(self._pictures))
+
+    def begin(self, first: int) -> Refiner:
+        which = list(range(first, min(first + self.options.chunk, self.count)))
+        maps = None if self.noise is None else [n if len(n) == 1 else n[which] for n in self.noise]
+        return Refiner(self.model, self.intrinsic.pick(which), self.extrinsic.pick(which), self.images[which], self.options,
+                       self.perceptual, self.contextual, maps)
+
+    def keep(self, work: Refiner, found: Tensor) -> None:
+        self._pictures.append(found)
+        self._codes.append(work.latents())
+
+    def steps_before(self, item: int) -> int:
+        return -(-item // self.options.chunk) * self.options.steps
 
     @property
     def done(self) -> int:
@@ -166,11 +174,11 @@ class Refinement:
     @property
     def begun(self) -> bool:
         """Whether any style has moved."""
-        return bool(self._codes) or bool(self._current and self._current.history)
+        return bool(self._codes) or bool(self.current and self.current.history)
 
     def latents(self) -> Latents:
         """All styles: the finished ones, the current ones as far as they got, the others as they were given."""
-        current = [] if self._current is None else [self._current.latents()]
+        current = [] if self.current is None else [self.current.latents()]
         moved = [*self._codes, *current]
         left = list(range(sum(map(len, moved)), len(self.extrinsic)))
         moved += [self.extrinsic.pick(left)] if left else []

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInput
-from ..inversion.objective import resize_area
 from ..latents import Latents, ModelSignature, mix
 from ..networks.dualstylegan import ColorMode, DualStyleGAN
 from ..networks.generators.base import NoiseMode
 from ..networks.style_weights import STRUCTURE_PLACES, Weights, parse_weights
+from ..ops.resize import resize_area
 from ..pictures.rendering import random_maps
 from ..runtime import OnStep, run_chunked
 

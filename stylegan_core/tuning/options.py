@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
+from ..engine import ramp
 from ..errors import InvalidInput
-from ..inversion.options import InversionOptions
+from ..losses.objective import LossWeights
+
+RISE, FALL = 0.05, 0.25
+"""Parts of the run over which the learning rate rises and falls."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,13 @@ class TuneOptions:
             if getattr(self, name) < 1:
                 raise InvalidInput(f"Tuning got {name} = 0; use at least 1.")
 
-    def losses(self) -> InversionOptions:
-        """Weights and learning rate as the inversion's objective takes them."""
-        return InversionOptions(steps=self.steps, lr=self.lr, lpips=self.lpips, l2=self.l2, identity=self.identity,
-                                deviation=0.0, noise_regularization=0.0)
+    def learning_rate(self, t: float) -> float:
+        """Rate at progress t (0..1): an inversion's rise, plateau and fall."""
+        return self.lr * ramp(t, RISE, FALL)
+
+    def losses(self) -> LossWeights:
+        """What the objective takes of these."""
+        return LossWeights(self.lpips, self.l2, self.identity)
 
 
 TUNE_PRESETS: dict[str, TuneOptions] = {

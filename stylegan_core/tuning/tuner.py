@@ -14,13 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ..engine import Adam, Best, Chunks, History, Optimization, exact, gradients
 from ..errors import InvalidInput
-from ..inversion.objective import EMBEDDED, Objective, to_rgb
 from ..inversion.optimize import check_targets
 from ..inversion.spaces import coordinates
 from ..latents import Latents, class_label
+from ..losses.objective import Objective, judging_networks
 from ..networks.generators.base import Generator
-from ..runtime import OnStep, rows_at_once, run_chunked, trainable
+from ..ops.resize import to_rgb
+from ..runtime import OnStep
 from .change import Change
 from .delta import Delta, Origin, Part, apply_delta, cut, numbers, principal
 from .options import TUNE_PRESETS, TuneOptions
@@ -50,8 +52,9 @@ class Tuned:
     steps_done: int
 
 
-class Tuner:
-    """One tuning as an object: `run` it, and take `result` at any time, also after `on_step` raised to cancel."""
+class Tuner(Optimization[Tuned]):
+    """One tuning as an object: `run` it, and take `result` at any time, also after `on_step` raised to cancel; on_step gets the
+    pictures so far."""
 
     def __init__(self, model: Generator, latents: Latents, images: Tensor, options: TuneOptions | str = "standard",
                  distances: Mapping[str, nn.Module] | None = None, c: Tensor | None = None) -> None:
@@ -62,9 +65,9 @@ class Tuner:
         """
         _check_inputs(model, latents, images)
         self.options, self.latents = _resolve(options), latents
-        with torch.inference_mode(False), torch.enable_grad():
-            with trainable(model, weights=False) as private:
-                self.model = private.eval() if next(private.parameters()).dtype == torch.float64 else private.eval().float()
+        self.steps = self.options.steps
+        with gradients():
+            self.model = exact(model)
             like = next(self.model.parameters())
             with torch.no_grad():
                 self.ws = latents.ws(self.model, c=c).to(like, copy=True)
@@ -72,24 +75,20 @@ class Tuner:
             self._draw = torch.Generator().manual_seed(self.options.seed)
             self.change = Change(self.model, self.options.rank, self.options.share, self._draw)
             size = min(self.options.loss_size, model.img_resolution)
-            self.objective = self._objective(images.clone().to(like), size, distances or {})
+            weights, targets = self.options.losses(), images.clone().to(like)
+            self.objective = Objective(targets, size, weights, judging_networks(weights, distances or {}, targets))
             self.names = (*self.objective.names(False, False)[:-1], *(["locality"] if self.options.locality else []), "total")
             label = class_label(self.model, 0)
             self._spread = coordinates(self.model, "w", False, label).spread if self.options.locality else 0.0
-            self._optimizer = torch.optim.Adam(self.change.leaves, lr=0.0)
+            self._optimizer = Adam(self.change.leaves)
             self.preview = torch.zeros(len(images), model.img_channels, *(model.img_resolution,) * 2)
-            self._best, self._best_row = self.change.snapshot(), torch.full((len(images), len(self.names)), float("nan"))
-        self._history: list[Tensor] = []
-        self._chunk = self._fitting = rows_at_once(self.options.chunk, like.device, model.img_resolution)
+            self._best = Best(self.change.snapshot(), torch.full((len(images), len(self.names)), float("nan")))
+        self._history = History(self.names, len(images))
+        self._chunks = Chunks(self.options.chunk, like.device, model.img_resolution)
 
-    def _objective(self, targets: Tensor, size: int, given: Mapping[str, nn.Module]) -> Objective:
-        options, networks = self.options.losses(), {}
-        for name, make in EMBEDDED.items():
-            if getattr(options, name):
-                # A network loaded under inference_mode holds tensors autograd refuses, hence the copy.
-                with trainable(given.get(name) or make(), weights=False) as private:
-                    networks[name] = private.to(targets).eval()
-        return Objective(targets, size, options, networks)
+    @property
+    def _all(self) -> list[int]:
+        return list(range(len(self.ws)))
 
     @property
     def steps_done(self) -> int:
@@ -98,39 +97,32 @@ class Tuner:
     @property
     def close(self) -> bool:
         """Whether every image is as like as the options ask."""
-        if not self._history or not self.options.stop or "lpips" not in self.names:
+        if not self._history.rows or not self.options.stop or "lpips" not in self.names:
             return False
-        return bool((self._history[-1][:, self.names.index("lpips")] <= self.options.stop).all())
+        return bool((self._history.rows[-1][:, self.names.index("lpips")] <= self.options.stop).all())
 
-    def run(self, on_step: OnStep | None = None) -> Tuned:
-        """All steps, or until `close`. Whatever on_step(i, n, images) raises flies through."""
-        for i in range(self.steps_done + 1, self.options.steps + 1):
-            if self.close:
-                break
-            self.step(i / self.options.steps)
-            if on_step is not None:
-                on_step(i, self.options.steps, self.preview)
-        return self.result()
+    @property
+    def converged(self) -> bool:
+        return self.close
+
+    def advance(self) -> Tensor:
+        self.step((self.steps_done + 1) / self.steps)
+        return self.preview
 
     def step(self, t: float) -> dict[str, Tensor]:
         """One step at progress t (0..1) of the schedule -> losses and "total" by name, [B]."""
-        with torch.inference_mode(False), torch.enable_grad():
-            self._optimizer.zero_grad(set_to_none=True)
-            self._fitting = 1
-            values = run_chunked(lambda ids: self._evaluate(ids.tolist()), torch.arange(len(self.ws)), self._chunk)
-            self._chunk = self._fitting
+        with gradients():
+            self._optimizer.zero_grad()
+            values = self._chunks.run(self._evaluate, self._all)
             if self.options.locality:
                 values = self._with_locality(values)
             if not torch.isfinite(values).all():
                 raise InvalidInput(f"Tuning's loss is no longer a number at step {self.steps_done + 1}; lower the learning "
                                    f"rate, or check the model for damaged weights.")
-            if not float(values[:, -1].mean()) >= float(self._best_row[:, -1].mean()):  # also while the best is NaN
-                self._best, self._best_row = self.change.snapshot(), values
-            for group in self._optimizer.param_groups:
-                group["lr"] = self.objective.options.learning_rate(t)
+            self._best.offer(float(values[:, -1].mean()), values, self.change.snapshot)
+            self._optimizer.set_rate(self.options.learning_rate(t))
             self._optimizer.step()
-        self._history.append(values)
-        return dict(zip(self.names, values.unbind(1), strict=True))
+        return self._history.add(values)
 
     def _evaluate(self, ids: list[int]) -> Tensor:
         """Losses and total, [len(ids), losses + 1]; adds the gradient of their mean over all images, or raises before."""
@@ -139,7 +131,6 @@ class Tuner:
         total = self.objective.total(losses)
         self._add_gradient(total.sum() / len(self.ws))
         self.preview[ids] = pictures.detach().float().cpu()
-        self._fitting = max(self._fitting, len(ids))  # what fitted into memory is tried first the next time
         return torch.stack([*losses.values(), total], dim=1).detach().cpu()
 
     def _draws(self, weights: Mapping[str, Tensor], ids: list[int]) -> Tensor:
@@ -160,8 +151,8 @@ class Tuner:
             away = self.model.mapping(z, class_label(self.model, 0), LOCAL_PSI) - pivot
             near = pivot + self.options.reach * self._spread * away / away.norm(dim=2, keepdim=True).clamp_min(1e-8)
             before = self.model.synthesis(near, noise_mode="none")
-        options = replace(self.objective.options, l2=1.0, identity=0.0, jitter=False)
-        objective = Objective(to_rgb(before), self.objective.size, options, self.objective.distances)
+        weights = replace(self.objective.weights, l2=1.0, identity=0.0, jitter=False)
+        objective = Objective(to_rgb(before), self.objective.size, weights, self.objective.distances)
         after = functional_call(self.model.synthesis, self.change.weights(), (near,), {"noise_mode": "none"})
         loss = objective.total(objective(after, [0], [], near))
         self._add_gradient(self.options.locality * loss.sum())
@@ -171,21 +162,18 @@ class Tuner:
     def result(self) -> Tuned:
         """The best of the steps so far; before the first step, a delta that changes nothing."""
         with torch.inference_mode(False), torch.no_grad():
-            losses = dict(zip(self.names, self._best_row.unbind(1), strict=True))
-            history = torch.stack(self._history) if self._history else torch.empty(0, *self._best_row.shape)
+            losses = self._history.named(self._best.losses)
             parts = self._stored()
             notes = {"steps": self.steps_done, "images": len(self.ws),
-                     **{name: round(float(value.mean()), 5) for name, value in losses.items() if self._history}}
+                     **{name: round(float(value.mean()), 5) for name, value in losses.items() if self.steps_done}}
             delta = Delta(parts, Origin.of(self.model, parts), notes)
             weights = dict(apply_delta(self.model, delta).synthesis.named_parameters())
-            pictures = run_chunked(lambda ids: self._draws(weights, ids.tolist()).float(),
-                                   torch.arange(len(self.ws)), self._chunk, "cpu")
-        return Tuned(delta, self.latents, pictures, losses, dict(zip(self.names, history.unbind(2), strict=True)),
-                     self.steps_done)
+            pictures = self._chunks.run(lambda ids: self._draws(weights, ids).float(), self._all, "cpu")
+        return Tuned(delta, self.latents, pictures, losses, self._history.by_name(), self.steps_done)
 
     def _stored(self) -> dict[str, Part]:
         """The best change in 16 bits: the fewest ranks that keep the likeness, else all that was trained."""
-        moved = {name: part for name, part in self._best.items() if all(bool(t.any()) for t in part)}
+        moved = {name: part for name, part in self._best.state.items() if all(bool(t.any()) for t in part)}
         trained = self.change.parts(moved)
         most = self._distance(trained) * (1 + self.options.tolerance) + SLACK
         directions = {name: principal(part) for name, part in trained.items()}
@@ -200,11 +188,11 @@ class Tuner:
         """Mean LPIPS with `parts` added; the mean total where LPIPS has no weight."""
         weights = self.change.weights(parts)
 
-        def measure(ids: Tensor) -> Tensor:
-            losses = self.objective(self._draws(weights, ids.tolist()), ids.tolist(), [], self.ws[ids])
+        def measure(ids: list[int]) -> Tensor:
+            losses = self.objective(self._draws(weights, ids), ids, [], self.ws[ids])
             return losses["lpips"] if "lpips" in losses else self.objective.total(losses)
 
-        return float(run_chunked(measure, torch.arange(len(self.ws)), self._chunk).mean())
+        return float(self._chunks.run(measure, self._all).mean())
 
 
 def _half(parts: Mapping[str, Part]) -> dict[str, Part]:

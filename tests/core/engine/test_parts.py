@@ -103,7 +103,7 @@ class Count(Optimization[int]):
         return self.taken
 
 
-class Three(Series[Count]):
+class Three(Series[Count, int]):
     count = 3
 
     def __init__(self) -> None:
@@ -116,8 +116,9 @@ class Three(Series[Count]):
     def begin(self, first):
         return Count(4, 2 if first == 1 else 99)
 
-    def keep(self, work):
-        self.kept.append(work.result())
+    def keep(self, work, found):
+        assert found == work.result()
+        self.kept.append(found)
 
     def steps_before(self, item):
         return 4 * item

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 import stylegan_core as sg
 from stylegan_core.errors import InvalidInput, LatentMismatch
 from stylegan_core.inversion.noise import map_scales, stored_maps
-from stylegan_core.inversion.objective import Objective, resize_area
 from stylegan_core.inversion.spaces import coordinates
+from stylegan_core.losses.objective import Objective
 from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN
+from stylegan_core.ops.resize import resize_area
 from tests.core.inversion.tiny import FAST, PixelDistance, run, samples, tiny
 
 SPACES = ["w", "w+", "z", "z+"]
@@ -259,7 +260,7 @@ def test_jittered_lpips_sees_every_phase_of_the_same_pair() -> None:
             seen.append(images)
             return super().features(images)
 
-    objective = Objective(targets, 64, FAST, {"lpips": Recorder()})
+    objective = Objective(targets, 64, FAST.losses(), {"lpips": Recorder()})
     assert len(seen) == 4 and all(view.shape == (2, 3, 61, 61) for view in seen)
     assert len({float(view[0, 0, 0, 0]) for view in seen}) == 4
     for turn in range(8):

@@ -48,10 +48,10 @@ def published(golden):
 @pytest.mark.slow
 def test_published_steps(published) -> None:
     case, work = published
-    chunk, table = work._start(0), case.array("table")
+    chunk, table = work.begin(0), case.array("table")
     assert np.abs(chunk.encoded.numpy() - case.array("latent_e")).max() < 1e-10
     for i, expected in enumerate(table):
-        seen = work._step(chunk)
+        seen = chunk.advance()
         if i == 0:
             assert (F.adaptive_avg_pool2d(seen, 64) - case.tensor("img_step0_down64")).abs().max() < 1e-5
             assert (chunk.code.grad - case.tensor("grad_latent_step0")).abs().max() < 1e-6
@@ -62,7 +62,7 @@ def test_published_steps(published) -> None:
         assert np.abs(chunk.code.detach().numpy() - case.array("latent_after")[i]).max() < 1e-5
     heads = np.stack([m.detach().flatten()[:16].numpy() for m in chunk.maps])
     assert np.abs(heads - case.array("noise_head_after")).max() < 1e-4
-    result = work._finish(chunk)
+    result = chunk.result()
     for stage, name in (("optimized", "dsty_down64"), ("destylized", "refine_down64")):
         assert (F.adaptive_avg_pool2d(result.faces[stage], 64) - case.tensor(name)).abs().max() < 1e-4
     assert (result.intrinsic.tensor - case.tensor("latent_i")).abs().max() < 1e-5
