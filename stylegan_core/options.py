@@ -1,9 +1,11 @@
-"""Short texts a person types, read into numbers."""
+"""Numbers a person gives: short texts read into them, ranges that every options class checks when it is made."""
 
 from __future__ import annotations
 
 import math
 import re
+from dataclasses import fields
+from typing import Any
 
 from .errors import InvalidInput
 
@@ -47,3 +49,17 @@ def parse_curve(text: str) -> dict[int, float]:
     if not curve:
         raise InvalidInput('The curve is empty; write pixels and weight such as "4:1, 32:0.5, 64:0".')
     return curve
+
+
+def check_numbers(options: Any, what: str, from_one: tuple[str, ...] = ()) -> None:
+    """Every number of an options dataclass is finite and not below 0, those of `from_one` not below 1; None and texts pass.
+
+    what: whose options they are, as a sentence begins. Raises InvalidInput.
+    """
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if isinstance(value, (int, float)) and not (math.isfinite(value) and value >= 0):
+            raise InvalidInput(f"{what} got {field.name} = {value}; use a finite number from 0 on.")
+    for name in from_one:
+        if getattr(options, name) < 1:
+            raise InvalidInput(f"{what} got {name} = {getattr(options, name)}; use at least 1.")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
 from ..engine import ramp
 from ..errors import InvalidInput
 from ..losses.objective import LossWeights
+from ..options import check_numbers
 
 LpipsNetwork = Literal["alex", "vgg"]
 IdentityNetwork = Literal["embedded", "ir_se50"]
@@ -64,15 +64,7 @@ class InversionOptions:
         for name, known in (("lpips_network", LpipsNetwork), ("identity_network", IdentityNetwork)):
             if getattr(self, name) not in get_args(known):
                 raise InvalidInput(f'Inversion got {name} = "{getattr(self, name)}"; use one of {", ".join(get_args(known))}.')
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, str):
-                continue
-            if not math.isfinite(value) or value < 0:
-                raise InvalidInput(f"Inversion got {field.name} = {value}; use a finite number from 0 on.")
-        for name in ("steps", "chunk", "loss_size"):
-            if getattr(self, name) < 1:
-                raise InvalidInput(f"Inversion got {name} = 0; use at least 1.")
+        check_numbers(self, "Inversion", ("steps", "chunk", "loss_size"))
         if self.start_step >= self.steps:
             raise InvalidInput(f"Inversion got start_step = {self.start_step} of {self.steps} steps, which leaves none to do; "
                                f"give more steps.")

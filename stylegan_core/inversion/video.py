@@ -51,13 +51,17 @@ class VideoOptions:
 class Followed(Optimization[Latents]):
     """A frame whose code is the encoder's motion alone: one step, nothing drawn."""
 
-    steps, steps_done = 1, 0
+    steps = 1
 
     def __init__(self, code: Latents) -> None:
-        self.code = code
+        self.code, self._done = code, 0
+
+    @property
+    def steps_done(self) -> int:
+        return self._done
 
     def advance(self) -> None:
-        self.steps_done = 1
+        self._done = 1
 
     def result(self) -> Latents:
         return self.code

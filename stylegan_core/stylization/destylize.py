@@ -28,6 +28,7 @@ from ..losses.regularizers import normalize_noise_
 from ..networks.dualstylegan import color_rows
 from ..networks.encoders.psp import INPUT, prepare_portraits
 from ..networks.generators.base import Generator
+from ..options import check_numbers
 from ..runtime import OnStep, run_chunked
 from .noise import joint_noise_regularization
 
@@ -59,9 +60,9 @@ class DestylizeOptions:
     """Of the starting noise maps."""
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or self.chunk < 1 or not 0 < self.truncation_psi <= 2:
-            raise InvalidInput(f"Destylization got {self.steps} steps, chunks of {self.chunk} and truncation "
-                               f"{self.truncation_psi}; use 0 steps or more, 1 or more, and 0 to 2.")
+        check_numbers(self, "Destylization", ("chunk",))
+        if not 0 < self.truncation_psi <= 2:
+            raise InvalidInput(f"Destylization got truncation_psi = {self.truncation_psi}; use a number above 0, up to 2.")
 
 
 class Destylized(NamedTuple):

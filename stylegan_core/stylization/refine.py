@@ -18,6 +18,7 @@ from ..losses.regularizers import normalize_noise_
 from ..networks.dualstylegan import DualStyleGAN
 from ..networks.encoders.psp import INPUT, prepare_portraits
 from ..networks.style_weights import Weights, parse_weights
+from ..options import check_numbers
 from ..runtime import OnStep
 from .noise import joint_noise_regularization
 
@@ -37,8 +38,7 @@ class RefineOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or self.chunk < 1:
-            raise InvalidInput(f"Refinement got {self.steps} steps and chunks of {self.chunk}; use 0 or more and 1 or more.")
+        check_numbers(self, "Refinement", ("chunk",))
 
 
 class Refined(NamedTuple):

@@ -22,6 +22,7 @@ from torch.func import functional_call
 from ..checkpoints.containers import read_file
 from ..checkpoints.safetensors_file import read_json, write_safetensors
 from ..checkpoints.saving import lineage, plain_config
+from ..engine import Adam, Average, halflife_decay, ramped_decay
 from ..errors import AtelierError, InvalidInput, LoadError
 from ..latents import Latents
 from ..latents.mixing import px_spans
@@ -68,8 +69,9 @@ class PairsTrainer:
                 raise InvalidInput(f'No layer of the model lies in "{self.options.resolutions}"; it has layers at '
                                    f"{', '.join(map(str, sorted({x.resolution for x in base.layers})))} px.")
             self._frozen = [self._frozen_of(m) for m in (base, *partners)]
-            self.average = {name: p.detach().clone() for name, p in self._own.items()}
-            self.optimizer = torch.optim.Adam(list(self._own.values()), lr=self.options.lr, betas=(0.9, 0.99))
+            self._mean = Average(self._own)
+            self.average = self._mean.tensors
+            self.optimizer = Adam(list(self._own.values()), betas=(0.9, 0.99))
             self.lpips = LPIPS.embedded().to(next(base.parameters()).device)
         self.windows = Windows.of(self.model.synthesis, self.layers, self.options.crop)
         self.step, self.recent, self.last_score, self.pairs = 0, {}, None, 0
@@ -130,7 +132,7 @@ class PairsTrainer:
         most = rows_at_once(len(chosen), ws.device, self.options.crop or self.base.img_resolution)
         most = 1 if len(self._frozen) > 1 else most
         total: dict[str, float] = {}
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         for i in range(0, len(chosen), most):
             part = chosen[i : i + most]
             window = self.windows.draw(rng) if self.windows else None
@@ -142,10 +144,10 @@ class PairsTrainer:
                 total[name] = total.get(name, 0.0) + float(value.detach()) * len(part) / len(chosen)
         if not all(np.isfinite(v) for v in total.values()):
             raise AtelierError(f"Step {self.step + 1} of training on pairs gave {total}, which is no number; use a lower rate.")
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.options.rate(self.step)
+        self.optimizer.set_rate(self.options.rate(self.step))
         self.optimizer.step()
-        self._average()
+        half = self.options.ema_halflife
+        self._mean.move(ramped_decay(self.step, halflife_decay(1, half)) if half else 0.0)
         self.step += 1
         return total
 
@@ -175,13 +177,6 @@ class PairsTrainer:
     def _perceived(self, got: Tensor, want: Tensor) -> Tensor:
         shrink = -(-got.shape[-1] // self.options.lpips_size)
         return self.lpips(*(F.avg_pool2d(x, shrink).expand(-1, 3, -1, -1) for x in (got, want)))
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        half = self.options.ema_halflife
-        keep = min(0.5 ** (1 / half), (self.step + 1) / (self.step + 10)) if half else 0.0
-        for name, p in self._own.items():
-            self.average[name].lerp_(p.detach(), 1 - keep)
 
     def _note(self, step: int, losses: dict[str, float]) -> None:
         keep = min(0.95, step / (step + 1))
@@ -222,10 +217,9 @@ class PairsTrainer:
 
     def save(self, path: str | Path) -> Path:
         """The run's state as one safetensors file, whole or not at all; replaces an earlier one."""
-        state = self.optimizer.state_dict()["state"]
         tensors = {f"own.{n}": p for n, p in self._own.items()} | {f"average.{n}": p for n, p in self.average.items()}
-        for i, name in enumerate(self._own):
-            tensors |= {f"adam.{key}.{name}": value for key, value in state.get(i, {}).items()}
+        for name, entry in self.optimizer.by_name(self._own).items():
+            tensors |= {f"adam.{key}.{name}": value for key, value in entry.items()}
         facts = {"family": FAMILY, "step": self.step, "recent": self.recent, "pairs": self.pairs,
                  "options": asdict(self.options), "base": self._base_facts()}
         return write_safetensors(path, tensors, facts, overwrite=True)
@@ -255,8 +249,8 @@ class PairsTrainer:
                     p.copy_(tensors[f"own.{name}"])
                     self.average[name].copy_(tensors[f"average.{name}"])
             keys = ("step", "exp_avg", "exp_avg_sq")
-            state = {i: {k: tensors[f"adam.{k}.{n}"] for k in keys} for i, n in enumerate(self._own)} if own["step"] else {}
-            self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+            state = {n: {k: tensors[f"adam.{k}.{n}"] for k in keys} for n in self._own} if own["step"] else {}
+            self.optimizer.load_by_name(self._own, state)
             self.step, self.pairs = int(own["step"]), int(own["pairs"])
             self.recent.update(own["recent"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
+from ..engine import ramp_of_step
 from ..errors import InvalidInput
 from ..latents.mixing import px_spans
+from ..options import check_numbers
 
 
 @dataclass(frozen=True)
@@ -40,18 +41,11 @@ class PairsOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in (f.name for f in fields(self) if f.name != "resolutions"):
-            value = getattr(self, name)
-            if not math.isfinite(value) or value < 0:
-                raise InvalidInput(f"Training on pairs got {name} = {value}; use a finite number from 0 on.")
-        for name in ("steps", "batch", "reduced_size", "lpips_size"):
-            if getattr(self, name) < 1:
-                raise InvalidInput(f"Training on pairs got {name} = 0; use at least 1.")
+        check_numbers(self, "Training on pairs", ("steps", "batch", "reduced_size", "lpips_size"))
         if self.held_out > 0.5 or not any((self.l1, self.reduced, self.differences, self.lpips)):
             raise InvalidInput("Training on pairs holds out at most half of them, and needs one loss with a weight above 0.")
         px_spans(self.resolutions)
 
     def rate(self, step: int) -> float:
         """Learning rate of step 0, 1, ...: linear warm-up, then half a cosine down to last_rate."""
-        falling = self.last_rate + (1 - self.last_rate) * (0.5 + 0.5 * math.cos(math.pi * step / self.steps))
-        return self.lr * min(1.0, (step + 1) / max(self.warmup, 1)) * falling
+        return self.lr * ramp_of_step(step, self.steps, self.warmup, self.last_rate)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from ..checkpoints.layouts.sampler import RENAMED
+from ..engine import Adam
 from ..errors import InvalidInput
 from ..networks.sampler import StyleNet
 
@@ -71,7 +72,7 @@ def _epoch(net: nn.Module, data: Tensor, order: Tensor, batch_size: int, lr: flo
         candidates = torch.cat([net(part).flatten(1) for part in noise])
         nearest = torch.cat([torch.cdist(rows, candidates).argmin(dim=1) for rows in data.split(ROWS_AT_ONCE)])
     chosen = torch.cat(noise)[nearest]
-    adam = torch.optim.Adam(net.parameters(), lr=lr, betas=BETAS, weight_decay=WEIGHT_DECAY)
+    adam = Adam(net.parameters(), lr, BETAS, weight_decay=WEIGHT_DECAY)
     losses = []
     for rows in order[: steps * batch_size].split(batch_size):
         adam.zero_grad()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from ..engine import ramp
-from ..errors import InvalidInput
 from ..losses.objective import LossWeights
+from ..options import check_numbers
 
 RISE, FALL = 0.05, 0.25
 """Parts of the run over which the learning rate rises and falls."""
@@ -44,13 +43,7 @@ class TuneOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not math.isfinite(value) or value < 0:
-                raise InvalidInput(f"Tuning got {field.name} = {value}; use a finite number from 0 on.")
-        for name in ("steps", "chunk", "loss_size"):
-            if getattr(self, name) < 1:
-                raise InvalidInput(f"Tuning got {name} = 0; use at least 1.")
+        check_numbers(self, "Tuning", ("steps", "chunk", "loss_size"))
 
     def learning_rate(self, t: float) -> float:
         """Rate at progress t (0..1): an inversion's rise, plateau and fall."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from tqdm import trange
+from tqdm import tqdm
 
+from stylegan_core.engine import FitOptions, Fitting, RunFolder
 from stylegan_core.losses.perceptual import LPIPS
 from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN
 
@@ -34,6 +34,10 @@ class Fit:
     warmup: int = 20
     save_every: int = 25
     seed: int = 0
+
+    def settings(self) -> dict[str, object]:
+        """What a run depends on; its steps may change when it goes on."""
+        return {k: v for k, v in asdict(self).items() if k not in ("work", "save_every")}
 
 
 def load_pairs(work: Path, name: str) -> np.ndarray:
@@ -57,55 +61,44 @@ def sheet(rows: list[Tensor], path: Path) -> None:
 def fit(
     run: Fit,
     student: MobileStyleGAN,
-    trained: list[nn.Parameter],
+    trained: Mapping[str, nn.Parameter],
     count: int,
     pairs: Callable[[int, list[int], Tensor], tuple[Tensor, Tensor]],
 ) -> MobileStyleGAN:
     """Fit `trained` so that pairs(step, numbers, ws) = (got, want) agree over samples < count.
 
-    Cosine decay, average of weights. Saves WORK/name.pt (all it needs to resume) and WORK/name.png (targets above results).
+    The run is the folder WORK/name, gone on with where it stopped; WORK/name.png shows targets above results, and
+    WORK/name_final.pt are the averaged weights.
     """
     student.requires_grad_(False)
-    for p in trained:
-        p.requires_grad_(True)
-    optimizer = torch.optim.Adam(trained, lr=run.lr, betas=(0.9, 0.99))
-    average = [p.detach().clone() for p in trained]
-    lpips, path = LPIPS.embedded().eval(), run.work / f"{run.name}.pt"
-    start = _resume(path, student, optimizer, average) if path.exists() else 0
-    bar = trange(start, run.steps, initial=start, total=run.steps, desc=run.name)
-    smooth: dict[str, float] = {}
-    for step in bar:
-        rng = np.random.RandomState(run.seed * 100_003 + step)
+    lpips, shown = LPIPS.embedded().eval(), list[Tensor]()
+
+    def step(number: int) -> dict[str, Tensor]:
+        rng = np.random.RandomState(run.seed * 100_003 + number)
         numbers = rng.randint(count, size=run.batch).tolist()
         ws = torch.cat([student_ws(student.mapping, i) for i in numbers])
-        got, want = pairs(step, numbers, ws)
+        got, want = pairs(number, numbers, ws)
         y, x = rng.randint(4, size=2)  # every phase of AlexNet's stride: LPIPS from one place leaves a fine grid
         terms = {"l1": (got - want).abs().mean(), "lpips": lpips(got[..., y:, x:], want[..., y:, x:]).mean()}
-        loss = terms["l1"] + run.lpips_weight * terms["lpips"]
-        for group in optimizer.param_groups:
-            group["lr"] = run.lr * min(1, (step + 1) / run.warmup) * (0.5 + 0.5 * math.cos(math.pi * step / run.steps))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        for mean, p in zip(average, trained, strict=True):
-            mean.lerp_(p.detach(), 1 - min(0.98, (step + 1) / (step + 10)))
-        smooth = {k: 0.95 * smooth.get(k, float(v)) + 0.05 * float(v) for k, v in terms.items()}
-        bar.set_postfix({k: f"{v:.3f}" for k, v in smooth.items()})
-        if (step + 1) % run.save_every == 0 or step + 1 == run.steps:
-            torch.save({"step": step + 1, "model": student.state_dict(), "optimizer": optimizer.state_dict(),
-                        "average": average}, path)
-            sheet([want.detach(), got.detach()], path.with_suffix(".png"))
-    with torch.no_grad():
-        for mean, p in zip(average, trained, strict=True):
-            p.copy_(mean)
+        (terms["l1"] + run.lpips_weight * terms["lpips"]).backward()
+        shown[:] = want.detach(), got.detach()
+        return {name: value.detach() for name, value in terms.items()}
+
+    options = FitOptions(run.steps, run.lr, warm_up=run.warmup, save_every=run.save_every)
+    with RunFolder(run.work / run.name, run.settings(), resume=True, may_change=("steps",)) as folder:
+        learn(Fitting(trained, step, options, folder=folder, networks={run.name: student},
+                      on_save=lambda: sheet(shown, run.work / f"{run.name}.png")), run.name).average.apply()
     torch.save(student.state_dict(), run.work / f"{run.name}_final.pt")
     return student
 
 
-def _resume(path: Path, student: MobileStyleGAN, optimizer: torch.optim.Optimizer, average: list[Tensor]) -> int:
-    saved = torch.load(path, weights_only=True)
-    student.load_state_dict({k: v for k, v in saved["model"].items() if k != "mapping.w_avg"}, strict=False)
-    optimizer.load_state_dict(saved["optimizer"])
-    for mean, value in zip(average, saved["average"], strict=True):
-        mean.copy_(value)
-    return saved["step"]
+def learn(fitting: Fitting, name: str) -> Fitting:
+    """All steps that are left, with a bar."""
+    with tqdm(total=fitting.steps, initial=fitting.steps_done, desc=name) as bar:
+        def tell(step: int, *_: object) -> None:
+            fitting.losses()
+            bar.n = step
+            bar.set_postfix({k: f"{v:.3f}" for k, v in fitting.recent.items()})
+
+        fitting.run(tell)
+    return fitting

@@ -3,7 +3,7 @@
     python tools/demo/train_base.py RANDOM_FACE_DATA_FOLDER WORK_FOLDER --steps 800
 
 The head starts at the least-squares solution on the teacher's samples; then head and last blocks learn by
-L1 + LPIPS. Checkpoints to WORK_FOLDER/base.pt every 50 steps and resumes from it; the result is base.safetensors.
+L1 + LPIPS. The run is the folder WORK_FOLDER/base and goes on where it stopped; the result is base.safetensors.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ def main() -> None:
     args = parser.parse_args()
     images = load_pairs(args.work, "faces")
     student = cut_teacher(args.data)
-    if not (args.work / "base.pt").exists():
+    if not (args.work / "base").exists():
         solve_head(student, images)
-    trained = [p for n, p in student.synthesis.named_parameters() if n.startswith(("b64.", "b128.", "head."))]
+    trained = {n: p for n, p in student.synthesis.named_parameters() if n.startswith(("b64.", "b128.", "head."))}
 
     def pairs(_step: int, numbers: list[int], ws: Tensor) -> tuple[Tensor, Tensor]:
         return student.synthesis(ws), to_model_range(images[numbers])

@@ -8,13 +8,12 @@ parameter of the stylized pictures is known, supervised steps of three kinds in 
   color:     weights 0 and 1 must give the face's own shape in the style's palette;
   both:      all weights 1 must give the stylized picture.
 The bank's codes are learned along; every fourth picture takes the encoder's code of another drawing of the style instead, so
-that new drawings work too. Reads what flatten_faces.py and train_encoder.py wrote; checkpoints to WORK_FOLDER/dual.pt.
+that new drawings work too. Reads what flatten_faces.py and train_encoder.py wrote; the run is the folder WORK_FOLDER/dual.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import re
 import sys
 from dataclasses import dataclass
@@ -23,14 +22,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import trange
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from stylegan_core.engine import FitOptions, Fitting, RunFolder  # noqa: E402
 from stylegan_core.losses.perceptual import LPIPS  # noqa: E402
 from stylegan_core.networks.dualstylegan import DualStyleGAN  # noqa: E402
 from stylegan_core.networks.encoders.compact import CompactEncoder  # noqa: E402
 from stylegan_core.networks.style_weights import STRUCTURE_PLACES  # noqa: E402
-from tools.demo.fitting import load_pairs, sheet, to_model_range  # noqa: E402
+from tools.demo.fitting import learn, load_pairs, sheet, to_model_range  # noqa: E402
 from tools.demo.recipe import student_ws  # noqa: E402
 from tools.demo.styles import STYLES, Style, stylized  # noqa: E402
 from tools.demo.train_encoder import fresh_encoder  # noqa: E402
@@ -110,60 +109,40 @@ def train(args: argparse.Namespace) -> None:
     bank = nn.Parameter(seen.mean(1).clone())
     path_parameters = {n: p for n, p in dual.named_parameters() if not n.startswith("base.")}
     trained = {**path_parameters, "bank": bank}
-    for p in trained.values():
-        p.requires_grad_(True)
-    optimizer = torch.optim.Adam([{"params": [p], "lr": args.lr, "share": rate_share(n)} for n, p in trained.items()],
-                                 betas=(0.9, 0.99))
-    average = {n: p.detach().clone() for n, p in trained.items()}
-    path, lpips = args.work / "dual.pt", LPIPS.embedded()
-    start = _resume(path, trained, optimizer, average) if path.exists() else 0
-    bar, smooth = trange(start, args.steps, initial=start, total=args.steps, desc="dual"), {}
-    for step in bar:
-        rng = np.random.RandomState(900_001 + step)
+    lpips, shown = LPIPS.embedded(), dict[str, list[Tensor]]()
+
+    def step(number: int) -> dict[str, Tensor]:
+        rng = np.random.RandomState(900_001 + number)
         rows, ids = rng.randint(len(faces), size=args.batch).tolist(), rng.randint(len(STYLES), size=args.batch).tolist()
-        structure, color = KINDS[step % len(KINDS)]
+        structure, color = KINDS[number % len(KINDS)]
         want = faces.stylized(rows, [STYLES[i] for i in ids], structure, color)
         y, x = rng.randint(4, size=2)
-        optimizer.zero_grad(set_to_none=True)
-        drawn, total = [], 0.0
+        drawn, total = [], torch.zeros(())
         for n, i in enumerate(ids):  # one by one, which a CPU does faster than a batch
             code = seen[i, rng.randint(EXEMPLARS)] if rng.rand() < FRESH else bank[i]
             got = draw(dual, student_ws(base.mapping, rows[n]), code[None], float(structure), float(color))
             goal = want[n : n + 1]
-            loss = (got - goal).abs().mean() + 0.8 * lpips(got[..., y:, x:], goal[..., y:, x:]).mean()
-            (loss / len(ids)).backward()
+            loss = ((got - goal).abs().mean() + 0.8 * lpips(got[..., y:, x:], goal[..., y:, x:]).mean()) / len(ids)
+            loss.backward()
             drawn.append(got.detach())
-            total += float(loss.detach()) / len(ids)
-        for group in optimizer.param_groups:
-            group["lr"] = (args.lr * group["share"] * min(1, (step + 1) / 30)
-                           * (0.5 + 0.5 * math.cos(math.pi * step / args.steps)))
-        optimizer.step()
-        with torch.no_grad():
-            for name, p in trained.items():
-                average[name].lerp_(p, 1 - min(0.98, (step + 1) / (step + 10)))
-        kind = ("shape", "color", "both")[step % len(KINDS)]
-        smooth[kind] = 0.95 * smooth.get(kind, total) + 0.05 * total
-        bar.set_postfix({k: f"{v:.3f}" for k, v in smooth.items()})
-        if (step + 1) % 25 == 0 or step + 1 == args.steps:
-            torch.save({"step": step + 1, "trained": {n: p.detach() for n, p in trained.items()},
-                        "optimizer": optimizer.state_dict(), "average": average}, path)
-            sheet([want, torch.cat(drawn)], args.work / f"dual_{kind}.png")
-    torch.save(average, args.work / "dual_final.pt")
+            total += loss.detach()
+        kind = ("shape", "color", "both")[number % len(KINDS)]
+        shown.clear()
+        shown[kind] = [want, torch.cat(drawn)]
+        return {kind: total}
+
+    options = FitOptions(args.steps, args.lr, warm_up=30)
+    settings = {"steps": args.steps, "lr": args.lr, "batch": args.batch}
+    with RunFolder(args.work / "dual", settings, resume=True, may_change=("steps",)) as folder:
+        found = learn(Fitting(trained, step, options, rate_share, folder, {"DualStyleGAN": dual},
+                              on_save=lambda: [sheet(rows, args.work / f"dual_{kind}.png") for kind, rows in shown.items()]),
+                      "dual").result()
+    torch.save(found, args.work / "dual_final.pt")
 
 
 def draw(dual: DualStyleGAN, ws: Tensor, codes: Tensor, structure: float, color: float) -> Tensor:
     weights = [structure] * STRUCTURE_PLACES + [color] * (dual.num_weights - STRUCTURE_PLACES)
     return dual.render(ws, dual.exemplar_from_ws(codes), weights)
-
-
-def _resume(path: Path, trained: dict[str, Tensor], optimizer: torch.optim.Optimizer, average: dict[str, Tensor]) -> int:
-    saved = torch.load(path, weights_only=True)
-    with torch.no_grad():
-        for name, p in trained.items():
-            p.copy_(saved["trained"][name])
-    optimizer.load_state_dict(saved["optimizer"])
-    average.update(saved["average"])
-    return saved["step"]
 
 
 def main() -> None:

@@ -4,32 +4,32 @@
     python tools/demo/train_encoder.py WORK_FOLDER --steps 6000 --image-steps 400   # then through the generator as well
 
 Reads faces.u8, held_out.u8 and base_final.pt; augments the pictures to look like photographs (moved, blurred, noisy, partly
-covered). The second part adds L2 + LPIPS + identity of base(code) to the picture. Checkpoints to WORK_FOLDER/encoder.pt and
-resumes from it.
+covered). The second part adds L2 + LPIPS + identity of base(code) to the picture. Each part is a run in a folder,
+WORK_FOLDER/encoder_codes and encoder_pictures, and goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from tqdm import trange
+from torch import Tensor
+from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from stylegan_core.engine import FitOptions, Fitting, RunFolder, weighted_total  # noqa: E402
 from stylegan_core.inversion.spaces import Coordinates, coordinates  # noqa: E402
 from stylegan_core.latents import mapping_hash  # noqa: E402
 from stylegan_core.losses.identity import IdentityLoss  # noqa: E402
 from stylegan_core.losses.perceptual import LPIPS  # noqa: E402
 from stylegan_core.networks.encoders.compact import SEEN, CompactEncoder, CompactEncoderConfig  # noqa: E402
 from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN  # noqa: E402
-from tools.demo.fitting import load_pairs, sheet, to_model_range  # noqa: E402
+from tools.demo.fitting import learn, load_pairs, sheet, to_model_range  # noqa: E402
 from tools.demo.recipe import HELD_OUT, student_ws  # noqa: E402
 from tools.demo.train_toon import load_student  # noqa: E402
 
@@ -107,56 +107,45 @@ def train(args: argparse.Namespace) -> None:
     base = load_student(args.work / "base_final.pt").requires_grad_(False)
     encoder, space = fresh_encoder(base)
     assert space.axes is not None
-    scale = space.axes.square().sum(0)
+    scale, images_loss = space.axes.square().sum(0), ImageLoss(base, Weights())
     faces, held = load_pairs(args.work, "faces"), load_pairs(args.work, "held_out")
     codes, held_codes = known_codes(base, space, len(faces)), known_codes(base, space, len(held), HELD_OUT)
-    trunk = list(encoder.trunk.parameters())
-    rest = [p for n, p in encoder.named_parameters() if not n.startswith("trunk.")]
-    encoder.requires_grad_(True)
-    optimizer = torch.optim.Adam([{"params": trunk, "share": TRUNK_RATE}, {"params": rest, "share": 1.0}], lr=args.lr)
-    average = {n: p.detach().clone() for n, p in encoder.named_parameters()}
-    path = args.work / "encoder.pt"
-    start = _resume(path, encoder, optimizer, average) if path.exists() else 0
-    images_loss = ImageLoss(base, Weights())
-    total = args.steps + args.image_steps
-    bar, smooth = trange(start, total, initial=start, total=total, desc="encoder"), {}
-    for step in bar:
-        through = step >= args.steps
-        rng = np.random.RandomState(700_001 + step)
-        rows = rng.randint(len(faces), size=args.image_batch if through else args.batch)
+
+    def step(number: int, batch: int, through: bool) -> dict[str, Tensor]:
+        rng = np.random.RandomState(700_001 + number)
+        rows = rng.randint(len(faces), size=batch)
         clean = to_model_range(faces[rows])
         got = encoder.coordinates(augment(clean, rng))
         terms = {"code": code_loss(got, codes[rows], scale)}
-        loss = terms["code"]
         if through:
             terms |= images_loss.terms(encoder.to_code(got), clean, rng)
-            loss = sum(getattr(images_loss.weights, k) * v for k, v in terms.items())
-        part, begun = (args.image_steps, step - args.steps) if through else (args.steps, step)
-        rate = (0.15 if through else 1.0) * args.lr * min(1, (begun + 1) / 50) * (0.5 + 0.5 * math.cos(math.pi * begun / part))
-        for group in optimizer.param_groups:
-            group["lr"] = rate * group["share"]
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
-        optimizer.step()
-        keep = min(0.98 if through else 0.998, (step + 1) / (step + 10))
+        weights = asdict(images_loss.weights) if through else {"code": 1.0}
+        weighted_total(terms, weights).backward()
+        return {name: value.detach() for name, value in terms.items()}
+
+    def score() -> None:
         with torch.no_grad():
-            for name, p in encoder.named_parameters():
-                average[name].lerp_(p, 1 - keep)
-        smooth = {k: 0.97 * smooth.get(k, float(v)) + 0.03 * float(v) for k, v in terms.items()}
-        bar.set_postfix({k: f"{v:.3f}" for k, v in smooth.items()})
-        if (step + 1) % (25 if through else 250) == 0 or step + 1 == total:
-            torch.save({"step": step + 1, "model": encoder.state_dict(), "optimizer": optimizer.state_dict(),
-                        "average": average}, path)
-            with torch.no_grad():
-                judged = averaged(encoder, average)
-                error = code_loss(judged.coordinates(to_model_range(held)), held_codes, scale)
-            bar.write(f"step {step + 1}: code loss on unseen samples {float(error):.4f}")
-    final = averaged(encoder, average)
-    torch.save(final.state_dict(), args.work / "encoder_final.pt")
+            error = code_loss(encoder.coordinates(to_model_range(held)), held_codes, scale)
+        tqdm.write(f"code loss on unseen samples {float(error):.4f}")
+
+    parts = {"codes": (args.steps, args.batch, FitOptions(max(args.steps, 1), args.lr, warm_up=50, average=0.998, clip=1.0,
+                                                          save_every=250)),
+             "pictures": (args.image_steps, args.image_batch, FitOptions(max(args.image_steps, 1), 0.15 * args.lr, warm_up=50,
+                                                                         clip=1.0))}
+    for name, (steps, batch, options) in parts.items():
+        if not steps:
+            continue
+        settings = {"batch": batch, "lr": options.lr, "steps": steps, "after": args.steps}
+        first = args.steps if name == "pictures" else 0
+        with RunFolder(args.work / f"encoder_{name}", settings, resume=True, may_change=("steps",)) as folder:
+            learn(Fitting(dict(encoder.named_parameters()), lambda i, f=first, b=batch: step(f + i, b, bool(f)), options,
+                          lambda n: TRUNK_RATE if n.startswith("trunk.") else 1.0, folder, {"encoder": encoder}, on_save=score),
+                  f"encoder, {name}").average.apply()
+    encoder.eval().requires_grad_(False)
+    torch.save(encoder.state_dict(), args.work / "encoder_final.pt")
     with torch.no_grad():
         shown = to_model_range(held[:8])
-        sheet([shown, torch.cat([base.synthesis(final.encode(x[None]).tensor) for x in shown])], args.work / "encoder.png")
+        sheet([shown, torch.cat([base.synthesis(encoder.encode(x[None]).tensor) for x in shown])], args.work / "encoder.png")
 
 
 class ImageLoss:
@@ -171,20 +160,6 @@ class ImageLoss:
         y, x = rng.randint(4, size=2)
         return {"l2": (drawn - wanted).square().mean(), "lpips": self.lpips(drawn[..., y:, x:], wanted[..., y:, x:]).mean(),
                 "identity": self.identity(drawn, wanted).mean()}
-
-
-def averaged(encoder: CompactEncoder, average: dict[str, Tensor]) -> CompactEncoder:
-    judged = CompactEncoder(encoder.config)
-    judged.load_state_dict({**encoder.state_dict(), **average})
-    return judged.eval().requires_grad_(False)
-
-
-def _resume(path: Path, encoder: CompactEncoder, optimizer: torch.optim.Optimizer, average: dict[str, Tensor]) -> int:
-    saved = torch.load(path, weights_only=True)
-    encoder.load_state_dict(saved["model"])
-    optimizer.load_state_dict(saved["optimizer"])
-    average.update(saved["average"])
-    return saved["step"]
 
 
 def main() -> None:

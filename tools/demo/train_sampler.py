@@ -18,6 +18,7 @@ from tqdm import trange
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import stylegan_core as sg  # noqa: E402
+from stylegan_core.engine import Adam  # noqa: E402
 from stylegan_core.networks.sampler import StyleNet, StyleSampler, StyleSamplerConfig  # noqa: E402
 
 ROWS = 1000
@@ -43,10 +44,9 @@ def fit_sampler(codes: Tensor, structure_rows: int, epochs: int = 120, seed: int
 
 def _fit(network: StyleNet, data: Tensor, noise_dim: int, epochs: int, draw: torch.Generator, name: str) -> None:
     batches = len(data) // BATCH
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, betas=(0.5, 0.999), weight_decay=1e-5)
+    optimizer = Adam(network.parameters(), betas=(0.5, 0.999), weight_decay=1e-5)
     for epoch in trange(epochs, desc=name):
-        for group in optimizer.param_groups:
-            group["lr"] = 1e-3 * 0.5 ** (epoch // 50)
+        optimizer.set_rate(1e-3 * 0.5 ** (epoch // 50))
         noise = torch.randn(2 * batches * BATCH, noise_dim, generator=draw)
         with torch.no_grad():
             nearest = noise[torch.cdist(data, network(noise).flatten(1)).argmin(1)]

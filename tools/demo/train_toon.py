@@ -6,7 +6,7 @@ Three kinds of steps in turn, so that swapping layers at 32 px shows both sides 
   moved: toon's layers up to 32 px with the base's finer ones must give the moved photograph;
   drawn: the base's layers up to 32 px with toon's finer ones must give the drawing with the old geometry;
   toon:  toon alone must give the drawing with the new geometry.
-Checkpoints to WORK_FOLDER/toon.pt and resumes from it.
+The run is the folder WORK_FOLDER/toon and goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main() -> None:
         return functional_call(toon.synthesis, sources[kind], (ws,)), to_model_range(targets[kind][numbers])
 
     run = Fit("toon", args.work, args.steps, args.batch, args.lr)
-    fit(run, toon, list(own.values()), len(targets["toon"]), pairs)
+    fit(run, toon, own, len(targets["toon"]), pairs)
 
 
 if __name__ == "__main__":
