@@ -14,7 +14,7 @@ from ..engine import Adam, exact, gradients
 from ..losses.identity import IdentityLoss
 from ..losses.perceptual import LPIPS
 from ..networks.generators.base import Generator
-from .objective import resize_area
+from ..ops.resize import resize_area
 from .spaces import Coordinates
 
 PASSES = 3
