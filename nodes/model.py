@@ -8,7 +8,7 @@ from .. import stylegan_core as sg
 from . import files
 from .images import preview_text, to_image
 from .loading import load_with
-from .progress import progress
+from .progress import progress, tell
 from .residency import Resident, on_device
 from .schema import RESOLUTIONS, advanced, schema
 from .types import Latent, StyleGAN
@@ -113,6 +113,7 @@ class BlendByResolution(io.ComfyNode):
                 mapping: str = "base", convention: str = "paper") -> io.NodeOutput:
         on_device(base, other)
         core = sg.blend(base.core, other.core, int(swap_at), mode, width, coarse, mapping, convention)
+        tell(filter(None, [core.info.notes.get("warning")]))
         return io.NodeOutput(Resident(core, (base, other)))
 
 
@@ -143,6 +144,7 @@ class BlendByCurve(io.ComfyNode):
         parents = (base, *(model for model, _ in pairs))
         on_device(*parents)
         core = sg.blend_many(base.core, [(model.core, sg.parse_curve(text)) for model, text in pairs])
+        tell(filter(None, [core.info.notes.get("warning")]))
         return io.NodeOutput(Resident(core, parents))
 
 

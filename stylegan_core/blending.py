@@ -28,6 +28,8 @@ Side = Literal["base", "other"]
 Convention = Literal["paper", "pinkney"]
 Curve = Mapping[int, float]
 """Resolution in px -> weight of the other model, 0..1 (beyond: extrapolates); linear in log2 px, flat at the ends."""
+RELATED = 0.5
+"""Cosine of two mappings' weights above which one was trained from the other; strangers' is near 0."""
 LayerWeight = Callable[[StyledLayer], float]
 G = TypeVar("G", bound=Generator)
 
@@ -181,6 +183,8 @@ class Blender:
         if mapping:
             child.mapping.w_avg = self.parents[mapping].mapping.w_avg  # the centre of the mapping that is used
         child.info = _lineage(self.parents, curves, how)
+        if warnings := relation_notes(self.parents, mapping):
+            child.info.notes["warning"] = " ".join(warnings)
         return child
 
     def _layer(self, layer: StyledLayer, shares: tuple[float, ...]) -> dict[str, Tensor]:
@@ -257,6 +261,48 @@ def _mix(tensors: Sequence[Tensor | None], shares: Sequence[float]) -> Tensor:
         for tensor, share in parts:
             total.add_(tensor.to(total), alpha=share)
         return total.to(first.dtype)
+
+
+def relation_notes(parents: Sequence[Generator], mapping: int = 0) -> tuple[str, ...]:
+    """Sentences on parents whose mapping is not the one the blend uses: their layers were trained for other codes."""
+    notes, ours = [], _mapping_tensors(parents[mapping])
+    for model in parents:
+        theirs = _mapping_tensors(model)
+        who = PurePath(model.info.source).name or "one of the models"
+        if model is parents[mapping] or _same(ours, theirs):
+            continue
+        if _alike(ours, theirs) > RELATED:
+            notes.append(f"The mapping of {who} was trained on a little; faces shift somewhat where its layers are used.")
+        else:
+            notes.append(f"The mapping of {who} has nothing in common with the one used, as far as its weights tell: the "
+                         f"models are strangers, and the blend will hardly draw faces; take a model and one fine-tuned from "
+                         f"it.")
+    return tuple(dict.fromkeys(notes))
+
+
+def _mapping_tensors(model: Generator) -> dict[str, Tensor]:
+    return {n: t for n, t in _tensors(model) if n.startswith("mapping.")}
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: t.shape for name, t in tensors.items()}
+
+
+def _same(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> bool:
+    """Equal, or without values to compare."""
+    if _shapes(ours) != _shapes(theirs):
+        return False
+    return all(t.is_meta or t.data_ptr() == ours[n].data_ptr() or torch.equal(ours[n], t.to(ours[n]))
+               for n, t in theirs.items())
+
+
+@torch.no_grad()
+def _alike(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> float:
+    """The least cosine of two mappings' matrices; 0 where they are built differently."""
+    if _shapes(ours) != _shapes(theirs):
+        return 0.0
+    pairs = [(ours[n].flatten().float(), t.to(ours[n]).flatten().float()) for n, t in theirs.items() if t.ndim > 1]
+    return min((float(torch.nn.functional.cosine_similarity(a, b, dim=0)) for a, b in pairs), default=1.0)
 
 
 def _lineage(parents: Sequence[Generator], curves: Sequence[dict[str, float]], how: dict[str, Any]) -> ModelInfo:

@@ -96,7 +96,8 @@ def blend(a: argparse.Namespace) -> int:
     check_target(a.out, SAFETENSORS, a.overwrite, add=False)
     base, other = load_generator(a.base, a.device), load_generator(a.other, a.device)
     mixed = blend_models(base, other, a.resolution, a.mode, a.width, a.coarse, convention=a.convention)
-    _say(f"wrote {save(mixed, a.out, dtype=_storage(a), overwrite=a.overwrite)}")
+    written = save(mixed, a.out, dtype=_storage(a), overwrite=a.overwrite)
+    _say("\n".join([f"wrote {written}", *filter(None, [mixed.info.notes.get("warning")])]))
     return 0
 
 

@@ -1,0 +1,50 @@
+"""Models that were not trained from one another: noted, or refused where nothing sensible can come out."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import stylegan_core as sg
+from stylegan_core.errors import BlendMismatch
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
+from stylegan_core.networks.mapping import MappingConfig
+
+
+def model(seed: int, mapping_seed: int = 0, layers: int = 2, moved: float = 0.0) -> MobileStyleGAN:
+    config = MobileStyleGANConfig(MappingConfig(12, 0, 8, 5, layers, 8), (8, 8))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        made = MobileStyleGAN(config)
+        torch.manual_seed(mapping_seed)
+        made.mapping.load_state_dict(MobileStyleGAN(config).mapping.state_dict())
+        for parameter in made.mapping.parameters():
+            parameter.data += moved * parameter.data.std() * torch.randn_like(parameter) if moved else 0
+    return made.eval().requires_grad_(False)
+
+
+def warning(base: MobileStyleGAN, other: MobileStyleGAN, **how) -> str | None:
+    return sg.blend(base, other, 8, **how).info.notes.get("warning")
+
+
+def test_relatives_need_no_note() -> None:
+    assert warning(model(0), model(1)) is None and warning(model(0), model(1), mapping="other") is None
+
+
+@pytest.mark.parametrize("moved", [0.01, 0.2])
+def test_a_mapping_trained_on_is_noted(moved) -> None:
+    assert "a little" in str(warning(model(0), model(1, moved=moved)))
+    assert "a little" in str(warning(model(0), model(1, moved=moved), mapping="other"))
+
+
+def test_strangers_are_noted_and_the_note_travels(tmp_path) -> None:
+    blended = sg.blend(model(0), model(1, mapping_seed=7), 8)
+    assert "strangers" in blended.info.notes["warning"]
+    assert "strangers" in sg.load(sg.save(blended, tmp_path / "blend.safetensors")).info.notes["warning"]
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_a_mapping_of_another_depth_is_a_strangers(layers) -> None:
+    assert "strangers" in str(warning(model(0), model(1, layers=layers)))
+    with pytest.raises(BlendMismatch, match="mapping"):
+        warning(model(0), model(1, layers=layers), mapping="other")
