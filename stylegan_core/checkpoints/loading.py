@@ -21,12 +21,13 @@ from .containers import Contents, read_file, with_file
 from .detect import find_layout
 from .hashing import hash_while_reading
 from .latents_file import refuse_latents
-from .layout import Bundle, Canonical, keep, move_keys
+from .layout import Bundle, Canonical, Layout, keep, move_keys
+from .layouts import LAYOUTS
 from .safetensors_file import read_json
 from .saving import plain_config
 from .tensors import FLOATS, check_unfolded, plausible
 from .training_facts import training_facts
-from .unwrap import Which, unwrap
+from .unwrap import Which, inner_networks, unwrap
 
 OWN_LAYOUT = "atelier"
 NO_NETWORKS = {"directions": "semantic directions", "delta": "the difference of a tuned model from its base",
@@ -81,12 +82,24 @@ def _check_wanted(found: Detected, which: Which, resolution: int | None) -> None
 
 def _detect_foreign(contents: Contents, which: Which, resolution: int | None) -> Detected:
     bundle = replace(unwrap(contents.tree, which), file=contents.path.name, resolution=resolution)
-    layout = find_layout(bundle)
+    bundle, layout = _layout_of(bundle, which)
     canonical = layout.convert(bundle)
     warnings = [*canonical.notes, *_odd_types(canonical)]
     notes = ({"warnings": warnings} if warnings else {}) | training_facts(bundle)
     info = ModelInfo(layout.family, layout.name, str(contents.path), notes=notes)
     return Detected(contents, layout.name, layout.family, configure(layout.family, canonical), canonical, info, bundle.part)
+
+
+def _layout_of(bundle: Bundle, which: Which) -> tuple[Bundle, Layout]:
+    """The layout of a network, or of the one that a trainer keeps inside its own under a prefix (PyTorch Lightning)."""
+    try:
+        return bundle, find_layout(bundle)
+    except UnsupportedCheckpoint:
+        for inner in inner_networks(bundle, which):
+            for layout in LAYOUTS:
+                if layout.matches(inner):
+                    return inner, layout
+        raise
 
 
 def _odd_types(canonical: Canonical) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -39,6 +40,12 @@ MAX_WRAPPERS = 6
 TF_TUPLE = {"raw": 0, "discriminator": 1}
 """Place in TensorFlow's (G, D, Gs); the last is the averaged generator."""
 INNER_GENERATORS = ("decoder.", "generator.")
+WITHIN: dict[str, tuple[str, ...]] = {
+    "ema": ("generator_ema.", "g_ema.", "G_ema.", "netG_ema.", "ema.", "generator.", "netG.", "G.", "g.", "model.generator."),
+    "raw": ("generator.", "netG.", "G.", "g.", "model.generator."),
+    "discriminator": ("discriminator.", "netD.", "D.", "d.", "model.discriminator."),
+}
+"""Prefixes of one network beside others in a state dict."""
 MAX_DEPTH = 32
 MAX_ENTRIES = 200_000
 MAX_TENSORS = 20_000
@@ -177,6 +184,14 @@ def _inner_generator(tensors: dict[str, LazyTensor], part: str) -> tuple[dict[st
         if inner:
             return inner, f"{part}.{prefix[:-1]}".lstrip(".")
     raise LoadError("The file has no generator inside (no keys under decoder. or generator.); load it as what it is.")
+
+
+def inner_networks(bundle: Bundle, which: Which) -> Iterator[Bundle]:
+    """The networks that lie under a trainer's prefixes, best first."""
+    for prefix in WITHIN.get(which, ()):
+        inner = {key[len(prefix) :]: value for key, value in bundle.tensors.items() if key.startswith(prefix)}
+        if inner:
+            yield replace(bundle, tensors=inner, part=f"{bundle.part}.{prefix[:-1]}".lstrip("."))
 
 
 def _describe(tree: Any) -> str:
