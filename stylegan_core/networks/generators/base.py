@@ -76,8 +76,9 @@ class Synthesis(nn.Module):
         return in_preferred_format(const.to(self.compute_dtype or const.dtype).expand(batch, -1, -1, -1))
 
     def noise_maps(self, like: Tensor, mode: NoiseMode, noise: Sequence[Tensor] | None,
-                   generator: torch.Generator | None) -> list[Tensor | None]:
-        """One map a noise layer, [h, w] or [1|B, 1, h, w], where the features `like` [B, ...] lie. Given ones are checked."""
+                   generator: torch.Generator | None, cut: bool = False) -> list[Tensor | None]:
+        """One map a noise layer, [h, w] or [1|B, 1, h, w], where the features `like` [B, ...] lie. Given ones are checked,
+        unless a hook may cut the features that they belong to."""
         names = (layer.name for layer in self.layers if layer.kind in ("conv", "up"))
         layers = [name for name in names if hasattr(self.get_submodule(name), "noise_const")]
         if noise is None:
@@ -86,7 +87,7 @@ class Synthesis(nn.Module):
             if mode not in ("const", "none"):
                 raise InvalidInput(f'Noise mode "{mode}" is unknown; use "const", "random" or "none".')
             return [self.get_buffer(f"{name}.noise_const") if mode == "const" else None for name in layers]
-        for i, (map_, size) in enumerate(zip(noise, self.noise_shapes(), strict=True)):
+        for i, (map_, size) in enumerate(() if cut else zip(noise, self.noise_shapes(), strict=True)):
             if map_.ndim != 4 or map_.shape[0] not in (1, len(like)) or tuple(map_.shape[1:]) != (1, *size):
                 raise InvalidInput(f"Noise map {i} has shape {list(map_.shape)} but layer {layers[i]} needs "
                                    f"[1 or {len(like)}, 1, {size[0]}, {size[1]}].")

@@ -273,7 +273,7 @@ class MobileSynthesis(Synthesis):
                 hook: LayerHook | None = None) -> Tensor:
         self.check_inputs(ws, self.config.mapping.w_dim, noise, transform)
         x = self.start(self.const, len(ws))
-        maps = self.noise_maps(x, noise_mode, noise, generator)
+        maps = self.noise_maps(x, noise_mode, noise, generator, hook is not None)
         ws = ws.to(self.const.dtype)
         if hook is not None or torch.is_grad_enabled() or ws.device.type != "cpu":
             return self._draw(x, ws, maps, hook)
