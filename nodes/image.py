@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from .. import stylegan_core as sg
 from .images import preview_images, to_image
 from .progress import progress
-from .residency import Resident, on_device
+from .residency import Resident, on_device, precision_on
 from .schema import advanced, schema
 from .types import Latent, StyleGAN
 
@@ -48,7 +48,7 @@ class GenerateImage(io.ComfyNode):
         moved = any((translate_x, translate_y, rotate))
         transform = sg.input_transform((translate_x, translate_y), rotate / 360) if moved else None
         images = sg.render(model.core, latents, noise_mode=noise, seed=noise_variant, transform=transform, chunk=at_once,
-                           on_step=progress())
+                           on_step=progress(), precision=precision_on(model))
         return io.NodeOutput(to_image(images))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import comfy.model_management as mm
 import comfy.model_patcher
 import torch
+from comfy.cli_args import args
 from torch import Tensor, nn
 
 ACTIVATION_BYTES_PER_PIXEL = 1024
@@ -49,6 +50,15 @@ def on_device(*residents: Resident, batch: int = 1) -> torch.device:
     room = max(r.activation_bytes(batch) for r in residents)
     mm.load_models_gpu(patchers, memory_required=room, force_full_load=True)
     return residents[0].patcher.load_device
+
+
+def precision_on(resident: Resident) -> str:
+    """What ComfyUI was started with (--fp32-unet, --bf16-unet, --fp16-unet, --force-fp32); else, on an accelerator, auto."""
+    flags = (("force_fp32", "float32"), ("fp32_unet", "float32"), ("bf16_unet", "bf16"), ("fp16_unet", "fp16"))
+    for flag, precision in flags:
+        if getattr(args, flag, False):
+            return precision if getattr(resident.core.synthesis, "takes_half", False) else "float32"
+    return "float32" if resident.patcher.load_device.type == "cpu" else "auto"
 
 
 def _share(child: nn.Module, parents: list[nn.Module]) -> nn.Module:

@@ -58,6 +58,7 @@ from .pictures.rendering import render
 from .pictures.sheets import blend_grid, contact_sheet
 from .pipeline import Toonified, ToonOptions, toonify
 from .pipeline import paste as paste_toons
+from .runtime import at_precision
 from .stylization import PRESETS as STYLE_PRESETS
 from .stylization import (
     Destylized,
@@ -90,8 +91,8 @@ __all__ = [
     "PortraitEncoder", "Recommendation", "RefineOptions", "Refined", "Refinement", "Report", "SaveError", "StyleBank",
     "Styles", "ToonOptions", "Toonified", "TrainingStopped", "TuneOptions", "Tuned", "Tuner", "UnsafeCheckpoint",
     "UnsupportedCheckpoint", "VideoInverter", "VideoOptions", "align_face", "alignment_notes", "apply_delta",
-    "apply_direction", "blend", "blend_grid", "blend_many", "blend_styles", "builtin", "choose_weights", "class_label",
-    "contact_sheet", "describe", "destylize", "detect_faces", "direction_grid", "encode", "even_steps", "example_portrait",
+    "apply_direction", "at_precision", "blend", "blend_grid", "blend_many", "blend_styles", "builtin", "choose_weights",
+    "class_label", "contact_sheet", "describe", "destylize", "detect_faces", "direction_grid", "encode", "even_steps", "example_portrait",
     "find_directions", "find_faces", "format_weights", "head_mask", "input_transform", "inspect", "interpolate", "invert",
     "invert_video", "join_styles", "lerp", "load", "mix", "mix_latents", "moving_crop", "outline_faces", "parse_curve",
     "parse_indices", "parse_numbers", "parse_weights", "paste_face", "paste_toons", "pasting_notes", "preset_color",

@@ -21,7 +21,7 @@ from .inversion.state import InversionResult
 from .latents import SPACES, Latents, Space
 from .networks.generators.base import Generator
 from .pictures.rendering import render
-from .runtime import OnStep
+from .runtime import PRECISIONS, OnStep, Precision, at_precision
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class ToonOptions:
     """What of a toon is pasted: head, oval or square."""
     grain: float = 0.0
     """How much of the photograph's grain the toon is given, 0 to 1."""
+    precision: Precision = "float32"
+    """Of the convolutions, drawing and inverting: see runtime.at_precision."""
 
     def __post_init__(self) -> None:
         layer_weight(self.swap, self.mode, self.width, self.coarse)
@@ -55,7 +57,7 @@ class ToonOptions:
         check_amounts(self.feather, self.color_match, self.grain)
         resolve_options(self.inversion or "standard")
         for name, value, known in (("space", self.space, SPACES), ("when_none", self.when_none, get_args(WhenNone)),
-                                   ("outline", self.outline, get_args(Outline))):
+                                   ("outline", self.outline, get_args(Outline)), ("precision", self.precision, PRECISIONS)):
             if value not in known:
                 raise InvalidInput(f'Toonify got {name} "{value}"; use {", ".join(known)}.')
 
@@ -101,7 +103,7 @@ def toonify(photo: Tensor, base: Generator, toon: Generator, options: ToonOption
     blended = blend(base, toon, options.swap, options.mode, options.width, options.coarse)
     crops, places = take_faces(photo, base.img_resolution, options.faces, options.when_none)
     found = _inverted(base, crops, options, on_step, encoder, folders)
-    toons = render(blended, found.latents).clamp(-1, 1)
+    toons = render(blended, found.latents, precision=options.precision).clamp(-1, 1)
     pasted, mask = paste(photo, toons, places, options, found.images)
     notes = (*found.notes, *pasting_notes(mask, places))
     return Toonified(crops, tuple(places), found.latents, found.images, found.losses, toons, pasted, mask, notes)
@@ -110,6 +112,7 @@ def toonify(photo: Tensor, base: Generator, toon: Generator, options: ToonOption
 def _inverted(base: Generator, crops: Tensor, options: ToonOptions, on_step: OnStep | None,
               encoder: PortraitEncoder | None, folders: Sequence[str | Path]) -> InversionResult:
     start = None if encoder is None else encode(encoder, crops, base)
+    base = at_precision(base, options.precision, None if start is None else start.ws(base))
     if options.inversion is not None:
         return invert(base, crops, options.space, options=options.inversion, start=start, on_step=on_step, folders=folders)
     if start is None:

@@ -27,6 +27,7 @@ from ..pictures.rendering import render
 from ..pictures.sheets import blend_grid, contact_sheet
 from ..pipeline import Toonified, ToonOptions
 from ..pipeline import toonify as toonify_photo
+from ..runtime import at_precision
 from ..stylization import Styles, choose_weights, transfer_style
 from ..tuning import TUNE_PRESETS, Tuner
 from .folder import each_picture, own_device, pictures_of
@@ -82,7 +83,7 @@ def generate(a: argparse.Namespace) -> int:
     latents, label = Latents(sample_z(a.seeds, model.z_dim), "z", model), class_label(model, a.label)
     small = []
     for i, name in enumerate(tqdm(names, desc="generate", leave=False)):
-        image = render(model, latents.pick(i), a.psi, a.cutoff, label, a.noise, seed=a.seeds[i])
+        image = render(model, latents.pick(i), a.psi, a.cutoff, label, a.noise, seed=a.seeds[i], precision=a.precision)
         write_image(image, name, a.overwrite)
         small.append(image if a.grid else image[:0])
     if a.grid:
@@ -186,7 +187,7 @@ class _Toonifier:
         self.choice = ToonOptions(
             swap=a.swap, mode=a.mode, coarse="other" if a.coarse == "toon" else "base", space=a.space,
             inversion=None if a.steps == 0 else _options(a), every_face=a.every_face, color_match=a.color_match,
-            feather=a.feather, which=a.which, outline=a.outline, grain=a.grain)
+            feather=a.feather, which=a.which, outline=a.outline, grain=a.grain, precision=a.precision)
         self.base, self.toon = load_generator(a.base, self.device), load_generator(a.toon, self.device)
         self.encoder = load_kind(a.encoder, "encoder", self.device) if a.encoder else None
 
@@ -215,6 +216,7 @@ def transfer(a: argparse.Namespace) -> int:
         latents = encode(load_kind(a.encoder, "encoder", a.device), crops.to(a.device), dual.base)
     else:
         latents = Inverter(dual.base, crops.to(a.device), a.space, _options(a)).run(Bar("invert")).latents
+    dual = at_precision(dual, a.precision, latents.ws(dual.base))
     seen = render(dual.base, latents)
     styled = transfer_style(dual, latents, style.codes, weights, a.color).clamp(-1, 1)
     pasted, _ = return_faces(photo, styled[:1], places, seen=seen)

@@ -16,7 +16,7 @@ from ..faces.paste import FEATHER
 from ..inversion.options import PRESETS
 from ..latents import SPACES
 from ..options import parse_indices
-from ..runtime import is_out_of_memory
+from ..runtime import PRECISIONS, is_out_of_memory
 from ..tuning.options import TUNE_PRESETS
 from . import commands
 
@@ -96,6 +96,7 @@ def _generate(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--class", type=int, dest="label", help="class of a conditional model")
     sub.add_argument("--noise", choices=("const", "random", "none"), default="const")
     sub.add_argument("--grid", action="store_true", help="also one picture of them all")
+    _precision(sub)
     _out_folder(sub)
 
 
@@ -148,6 +149,7 @@ def _toonify(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--grain", type=_number, default=0.0, help="how much of the photo's grain the toon is given, 0 to 1")
     sub.add_argument("--grid", action="store_true", help="also one picture of every swap point")
     sub.add_argument("--color-match", type=_number, default=0.0, help="0 keeps the toon's colours, 1 takes the photo's")
+    _precision(sub)
     _inversion(sub)
     _out_folder(sub)
 
@@ -162,6 +164,7 @@ def _transfer(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--weights", default="", help='every weight, such as "[4*0, 3*0.75, 11*1]", in place of the two')
     sub.add_argument("--color", choices=("exemplar", "photo", "photo-toned"), default="exemplar", help="whose colors")
     sub.add_argument("--encoder", help="encoder file or built-in: latents at once, in place of an inversion")
+    _precision(sub)
     _inversion(sub)
     _out_folder(sub)
 
@@ -190,6 +193,11 @@ def _out_folder(sub: argparse.ArgumentParser) -> None:
 
 def _overwrite(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--overwrite", action="store_true", help="replace existing files")
+
+
+def _precision(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--precision", choices=PRECISIONS, default="float32",
+                     help="of the convolutions; auto: half where the device has it, once it proved harmless and faster")
 
 
 def _device(sub: argparse.ArgumentParser) -> None:

@@ -2,7 +2,7 @@
 
 from .copies import alias, private_copy, rebuild, trainable
 from .memory import OnStep, is_out_of_memory, rows_at_once, run_chunked
-from .precision import HALF, prepare
+from .precision import PRECISIONS, Precision, at_precision, check_precision, fast_type, verdict_of
 
-__all__ = ["HALF", "OnStep", "alias", "is_out_of_memory", "prepare", "private_copy", "rebuild", "rows_at_once", "run_chunked",
-           "trainable"]
+__all__ = ["PRECISIONS", "OnStep", "Precision", "alias", "at_precision", "check_precision", "fast_type", "is_out_of_memory",
+           "private_copy", "rebuild", "rows_at_once", "run_chunked", "trainable", "verdict_of"]

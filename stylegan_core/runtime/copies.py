@@ -10,8 +10,6 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..ops.modulated import share_squares
-
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -28,9 +26,7 @@ def rebuild(module: Module, replace: Callable[[str, Tensor], Tensor]) -> Module:
 
 def alias(tensor: Tensor, role: Tensor) -> Tensor:
     """A tensor object of its own (so that moving the child moves no parent) on tensor's memory, to stand for role."""
-    found = nn.Parameter(tensor.detach(), role.requires_grad) if isinstance(role, nn.Parameter) else tensor.detach()
-    share_squares(tensor, found)
-    return found
+    return nn.Parameter(tensor.detach(), role.requires_grad) if isinstance(role, nn.Parameter) else tensor.detach()
 
 
 def private_copy(module: Module) -> Module:

@@ -46,6 +46,8 @@ class Synthesis(nn.Module):
     takes_transform: ClassVar[bool] = False
     local: ClassVar[bool] = False
     """Whether the picture depends on one layer's features alone: a part of them, cut out by a hook, gives a part of it."""
+    takes_half: ClassVar[bool] = False
+    """Whether the features can be computed in half precision while the styles stay exact."""
     compute_dtype: torch.dtype | None = None
     """What the features are computed in; None is the weights' type. Styles stay as they are: see runtime.precision."""
 

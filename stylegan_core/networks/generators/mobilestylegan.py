@@ -243,6 +243,7 @@ class MobileSynthesis(Synthesis):
     """ws [B, num_ws, w_dim] -> image; rows are conv1@4, then up/conv1/conv2 of each block, then the head."""
 
     local = True
+    takes_half = True
 
     def __init__(self, config: MobileStyleGANConfig) -> None:
         super().__init__()

@@ -228,6 +228,7 @@ class Block(nn.Module):
 class StyleGAN2Synthesis(Synthesis):
     """ws [B, 2 log2(R) - 2, w_dim] -> image. An image head shares its row with the next resolution's up-convolution."""
 
+    takes_half = True
     resample_kernel: Tensor
 
     def __init__(self, config: StyleGAN2Config) -> None:

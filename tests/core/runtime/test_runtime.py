@@ -2,11 +2,9 @@
 
 import pytest
 import torch
-from torch import nn
 
 from stylegan_core.errors import InvalidInput
-from stylegan_core.networks.mapping import FullyConnected
-from stylegan_core.runtime import is_out_of_memory, prepare, private_copy, rebuild, run_chunked, trainable
+from stylegan_core.runtime import is_out_of_memory, private_copy, rebuild, run_chunked, trainable
 from tests.core.networks.models import tiny_stylegan2
 
 
@@ -88,27 +86,3 @@ def test_copies_do_not_share_and_rebuild_may():
     shared = rebuild(model, lambda name, tensor: tensor)
     assert all(a is b for a, b in zip(model.parameters(), shared.parameters(), strict=True))
     assert shared.synthesis is not model.synthesis and shared.layers == model.layers
-
-
-def test_prepare_keeps_styles_exact_and_cpu_in_float32():
-    model = tiny_stylegan2()
-    ws = torch.randn(1, model.num_ws, model.w_dim)
-    expected = model.synthesis(ws)
-    model.synthesis.to(torch.bfloat16)
-    assert prepare(model, "cpu", torch.float16) is model
-    assert {t.dtype for t in model.parameters()} == {torch.float32}
-    assert (model.synthesis(ws) - expected).abs().max() < 0.2 * expected.abs().max()
-
-
-def test_prepare_for_an_accelerator():
-    model = prepare(tiny_stylegan2(), "meta", torch.float16)
-    kinds = {name: t.dtype for name, t in model.named_parameters()}
-    assert kinds["synthesis.b8.conv0.weight"] == torch.float16
-    assert kinds["synthesis.b8.conv0.affine.weight"] == kinds["mapping.fc0.weight"] == torch.float32
-    assert isinstance(model.synthesis.b8.conv0.weight, nn.Parameter)
-    assert any(isinstance(m, FullyConnected) for m in model.modules())
-
-
-def test_prepare_refuses_whole_numbers():
-    with pytest.raises(InvalidInput, match="int8"):
-        prepare(tiny_stylegan2(), "cpu", torch.int8)
