@@ -14,11 +14,12 @@ from .blending import Mode, Side, blend, layer_weight
 from .errors import InvalidInput
 from .faces.batch import FacePlace, Outline, WhenNone, Which, check_which, pasting_notes, return_faces, take_faces
 from .faces.paste import FEATHER, check_amounts
-from .inversion.encode import PortraitEncoder, encode
-from .inversion.optimize import invert, resolve_options
+from .inversion.encode import PortraitEncoder, encode, whitened
+from .inversion.optimize import Inverter, resolve_options
 from .inversion.options import InversionOptions
 from .inversion.state import InversionResult
 from .latents import SPACES, Latents, Space
+from .networks.encoders.compact import CompactEncoder
 from .networks.generators.base import Generator
 from .pictures.rendering import render
 from .runtime import PRECISIONS, OnStep, Precision, at_precision
@@ -114,7 +115,11 @@ def _inverted(base: Generator, crops: Tensor, options: ToonOptions, on_step: OnS
     start = None if encoder is None else encode(encoder, crops, base)
     base = at_precision(base, options.precision, None if start is None else start.ws(base))
     if options.inversion is not None:
-        return invert(base, crops, options.space, options=options.inversion, start=start, on_step=on_step, folders=folders)
+        steps = resolve_options(options.inversion)
+        system = None
+        if isinstance(encoder, CompactEncoder) and steps.natural and options.space.startswith("w"):
+            system = whitened(encoder)
+        return Inverter(base, crops, options.space, steps, start, folders=folders, system=system).run(on_step)
     if start is None:
         raise InvalidInput("Toonify got neither an encoder nor an optimization to invert with; give one of them.")
     return InversionResult(start, render(base, start).clamp(-1, 1), {}, {}, 0, ())

@@ -184,12 +184,14 @@ class _Toonifier:
 
     def __init__(self, a: argparse.Namespace) -> None:
         self.grid, self.device = a.grid, own_device(a.device)
+        encoder = ("encoder" if a.base == "base" and a.space == "w+" else "none") if a.encoder is None else a.encoder
+        a.quality = a.quality or ("standard" if encoder == "none" else "quick")
         self.choice = ToonOptions(
             swap=a.swap, mode=a.mode, coarse="other" if a.coarse == "toon" else "base", space=a.space,
             inversion=None if a.steps == 0 else _options(a), every_face=a.every_face, color_match=a.color_match,
             feather=a.feather, which=a.which, outline=a.outline, grain=a.grain, precision=a.precision)
         self.base, self.toon = load_generator(a.base, self.device), load_generator(a.toon, self.device)
-        self.encoder = load_kind(a.encoder, "encoder", self.device) if a.encoder else None
+        self.encoder = None if encoder == "none" else load_kind(encoder, "encoder", self.device)
 
     def draw(self, photo: Tensor, places: dict[str, Path], overwrite: bool, shown: bool = False) -> Toonified:
         """Toonify and write; shown: with a bar for each stage."""

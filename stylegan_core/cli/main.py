@@ -140,8 +140,8 @@ def _toonify(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--swap", type=_number, default=32, help="pixels at which the models change over (default 32)")
     sub.add_argument("--mode", choices=("swap", "smooth", "linear"), default="swap")
     sub.add_argument("--coarse", choices=("toon", "base"), default="toon", help="who gives the shapes")
-    sub.add_argument("--encoder", help="where the inversion starts: a file, or \"encoder\" for the built-in; with --steps 0 "
-                                       "its codes are taken as they are")
+    sub.add_argument("--encoder", help="where the inversion starts: a file, \"encoder\" (the built-in one, default with the "
+                                       "built-in base), or \"none\"; with --steps 0 its codes are taken as they are")
     sub.add_argument("--which", default="largest", help='faces: largest, all, or numbers such as "0, 2" (default largest)')
     sub.add_argument("--every-face", action="store_true", help="the same as --which all")
     sub.add_argument("--outline", choices=("head", "oval", "square"), default="head", help="what of a toon is pasted")
@@ -151,6 +151,7 @@ def _toonify(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--color-match", type=_number, default=0.0, help="0 keeps the toon's colours, 1 takes the photo's")
     _precision(sub)
     _inversion(sub)
+    sub.set_defaults(quality=None)  # quick from an encoder, else standard
     _out_folder(sub)
 
 
