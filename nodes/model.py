@@ -83,7 +83,7 @@ class BlendByResolution(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
-            "Blend StyleGANs by Resolution", "model", title="Blend StyleGANs by Resolution (Toonify)",
+            "Blend StyleGANs by Resolution", "model", title="Toonify: Blend StyleGANs by Resolution",
             description="Takes the coarse layers from one model and the fine ones from another (Pinkney and Adler "
                         "2020): toon structure with photographic texture, or the reverse.",
             search_aliases=["layer swap", "toonify", "network interpolation", "merge stylegan"],

@@ -16,12 +16,15 @@ from .parts import Group, Node
 SIZES: dict[str, list[int]] = json.loads(Path(__file__).with_name("sizes.json").read_text(encoding="utf-8"))
 WIDTH, TITLE, GAP, MARGIN, HEADER = 340, 40, 30, 20, 50
 """Pixels: a node's least width, the bar above it, between nodes, from node to group, a group's own bar."""
-PICTURE, TEXT = 440, 110
+PICTURE, LIVE, TEXT = 440, 320, 110
+"""Pixels of a picture, of a live preview (Vue nodes keep it below the picture), of a field with text."""
 SHOWS_PICTURE = {
     "LoadImage", "SaveImage", "PreviewImage", "SaveVideo", "AtelierAlignFaces", "AtelierInvertWithEncoder",
     "AtelierInvertByOptimization", "AtelierInvertVideo", "AtelierTuneModelToImage", "AtelierReconstructionReport",
     "AtelierBlendPreviewGrid", "AtelierDirectionPreviewGrid", "AtelierPickStyle", "AtelierRecommendStyle",
     "AtelierDestylizePortrait", "AtelierRefineStyle"}
+SHOWS_LIVE = {"AtelierBlendPreviewGrid", "AtelierInvertByOptimization", "AtelierTuneModelToImage",
+              "AtelierDestylizePortrait", "AtelierRefineStyle"}
 SHOWS_TEXT = {
     "AtelierLoadStyleGAN", "AtelierLoadDualStyleGAN", "AtelierLoadStyleCodes", "AtelierLoadStyleSampler",
     "AtelierLoadGANEncoder", "AtelierLoadDirections", "AtelierSaveStyleGAN", "AtelierSaveStyleCodes", "AtelierSaveDirections",
@@ -43,7 +46,8 @@ def height(node: Node) -> int:
         text = node.inputs[""]
         return 60 + NOTE_LINE * sum(1 + len(line) // NOTE_LETTERS for line in text.split("\n"))
     measured = SIZES.get(node.type, [0, 100 + 26 * len(node.inputs)])[1]
-    return measured + PICTURE * (node.type in SHOWS_PICTURE) + TEXT * (node.type in SHOWS_TEXT)
+    room = ((PICTURE, SHOWS_PICTURE), (LIVE, SHOWS_LIVE), (TEXT, SHOWS_TEXT))
+    return measured + sum(pixels for pixels, kinds in room if node.type in kinds)
 
 
 def unmeasured(groups: Iterable[Group]) -> set[str]:
