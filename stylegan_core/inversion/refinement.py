@@ -5,7 +5,7 @@ be trained."""
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -51,6 +51,8 @@ def refine(model: Generator, images: Tensor, codes: Tensor, system: Coordinates,
     options = options or Refinement()
     with gradients():
         network = exact(model)
+        copied = {name: value.clone() for name, value in vars(system).items() if isinstance(value, Tensor)}
+        system = replace(system, **copied)  # made under the caller's inference mode, perhaps
         lpips, identity = (net.embedded().to(codes.device) for net in (LPIPS, IdentityLoss))
         found = []
         waves = row_waves(codes.shape[1]).to(codes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -29,6 +31,9 @@ def test_company_and_mode_change_nothing() -> None:
     start = ws.roll(1, 0)
     with torch.inference_mode():
         both = refine(model, images[:2], start[:2], system, 2)
+        made_there = replace(system, axes=system.axes.clone(), center=system.center.clone())
+        again = refine(model, images[:2], start[:2], made_there, 2)
+    assert torch.allclose(again, both, atol=1e-5)
     alone = refine(model, images[1:2], start[1:2], system, 2)
     assert torch.allclose(both[1:], alone, atol=1e-5)
     assert torch.allclose(refine(model, images[:1], start[:1], system, 0), start[:1], atol=1e-3)
