@@ -161,7 +161,7 @@ def test_refusals(family) -> None:
     stranger = StyleGAN2(plain.config).eval()
     with pytest.raises(LatentMismatch):
         destylize(stranger, styled, encoder, torch.zeros(1, 3, 64, 64))
-    with pytest.raises(InvalidInput, match="chunks of 0"):
+    with pytest.raises(InvalidInput, match="chunk = 0"):
         DestylizeOptions(chunk=0)
     with pytest.raises(InvalidInput, match="Align Faces"):
         destylize(plain, styled, encoder, torch.zeros(1, 4, 64, 64))
