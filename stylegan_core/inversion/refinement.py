@@ -25,7 +25,7 @@ PASSES = 3
 class Refinement:
     """Rates and weights of the passes."""
 
-    lr: float = 0.15
+    lr: float = 0.12
     """Adam's, in whitened coordinates, for `smooth_rows` of them."""
     lpips: float = 1.0
     identity: float = 0.4
