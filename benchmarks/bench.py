@@ -1,7 +1,7 @@
-"""The speed tables of StyleGAN2 config-f and StyleGAN3: `python -m benchmarks.bench [--threads 1] [--quick] [--full]`.
+"""The speed tables of StyleGAN2 config-f, the built-in base and StyleGAN3.
 
-Float32 on the CPU. Every case beside its plain twin, and StyleGAN2 with the time that the convolutions alone would take as
-matrix products.
+`python -m benchmarks.bench [--threads 1] [--quick] [--full]`. On the CPU, float32 where no other is named. Every case beside
+its plain twin, and StyleGAN2 and the base with the time that their matrix products alone would take.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from multiprocessing import get_context
 from typing import Any
 
 import torch
+
+from stylegan_core.runtime import fast_type
 
 from . import dual, encoders, inversion, measure, paste
 
@@ -43,6 +45,30 @@ def styled(threads: int, resolution: int, repeats: int) -> str:
             f"once; all weights 0 {found['off'] / found['plain']:.2f}x")
 
 
+def built_in(options: argparse.Namespace) -> None:
+    """The built-in base's table: the network that everybody runs."""
+    print("\n| built-in base | batch | ms/image | x matrix product | plain twin | faster | bf16 ms | faster | bf16 differs by |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for batch in (1, 8):
+        found = alone(measure.built_in, options.threads, "base", batch, 1 if options.quick else 3)
+        half = ["-", "not on this processor", "-"]
+        if "half" in found:
+            half = [f"{found['half'] * 1e3:.0f}", f"{found['plain'] / found['half']:.1f}x", f"{found['levels']:.2f} of 255"]
+        print(f"| {found['resolution']:.0f} | {batch} | {found['seconds'] * 1e3:.0f} | {found['ratio']:.2f} "
+              f"| {found['plain'] * 1e3:.0f} | {found['plain'] / found['seconds']:.1f}x | {' | '.join(half)} |", flush=True)
+
+
+def in_half(options: argparse.Namespace) -> None:
+    """Lines about StyleGAN2 in bf16; on a processor without it they say so."""
+    for resolution in (256,) if options.quick else (256, 1024):
+        if fast_type("cpu") is None:
+            print(f"StyleGAN2 config-f, {resolution} px, bf16: this processor has none")
+            continue
+        found = alone(measure.in_half, options.threads, resolution, 1 if options.quick else 2)
+        print(f"StyleGAN2 config-f, {resolution} px, bf16: {found['half'] * 1e3:.0f} ms, {found['single'] / found['half']:.2f}x "
+              f"float32, {found['plain'] / found['half']:.1f}x the plain twin, PSNR {found['psnr']:.0f} dB", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1, help="threads of one picture (default 1)")
@@ -60,6 +86,8 @@ def main() -> None:
         told = ("-", "-") if twin is None else (f"{twin['seconds'] * 1e3:.0f}", f"{twin['seconds'] / ours['seconds']:.1f}x")
         print(f"| {resolution} | {batch} | {ours['seconds'] * 1e3:.0f} | {told[0]} | {told[1]} | {ours['ratio']:.2f} "
               f"| {ours['rate'] / 1e9:.0f} | {ours['peak']:.0f} |", flush=True)
+    in_half(options)
+    built_in(options)
     print(f"\n{inverted(options.threads, 1 if options.quick else 3)}", flush=True)
     alias_free(options)
     print(f"\n{styled(options.threads, 256 if options.quick else 1024, 1 if options.quick else 3)}", flush=True)

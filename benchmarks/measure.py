@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 
+import stylegan_core as sg
 from stylegan_core.networks.generators import stylegan3
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGANConfig
 from stylegan_core.networks.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from stylegan_core.networks.generators.stylegan3 import StyleGAN3, StyleGAN3Config
 from stylegan_core.networks.mapping import MappingConfig
+from stylegan_core.runtime import fast_type
 
 WIDTHS = (512, 512, 512, 512, 512, 256, 128, 64, 32)  # StyleGAN2 config-f
 
@@ -62,6 +67,54 @@ def gemm_rate(repeats: int = 5) -> float:
 
 def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def mobile_flops(config: MobileStyleGANConfig) -> int:
+    """The same of a MobileStyleGAN: its dense convolution and matrix products; no depthwise, wavelet or pointwise work."""
+    total = 2 * 9 * config.channels[0] ** 2 * 16
+    total += 8 * config.img_channels * config.channels[-1] * (config.img_resolution // 2) ** 2
+    for i, (before, width) in enumerate(zip(config.channels, config.channels[1:], strict=False)):
+        total += 2 * (before // 4 + width) * width * (8 << i) ** 2
+    return total
+
+
+@torch.inference_mode()
+def built_in(threads: int, name: str, batch: int, repeats: int) -> dict[str, float]:
+    """Seconds a picture of a built-in generator, in float32, in bf16 where the processor has it, and of its plain twin, in
+    turn in one process; over its matrix products; and the difference that bf16 makes, in levels of 255."""
+    from .twins.mobilestylegan import synthesize
+
+    torch.set_num_threads(threads)
+    model = cast(Any, sg.load(sg.builtin(name)))
+    ws = model.mapping(torch.randn(batch, model.z_dim))
+    cases: dict[str, Callable[[], torch.Tensor]] = {
+        "seconds": lambda: model.synthesis(ws), "plain": lambda: synthesize(model, ws)}
+    if fast_type("cpu") is not None:
+        half = sg.at_precision(model, "bf16")
+        cases["half"] = lambda: half.synthesis(ws)
+    rate = gemm_rate()
+    rounds = [{case: best(call, 1) / batch for case, call in cases.items()} for _ in range(1 + repeats)]
+    found = {case: min(times[case] for times in rounds) for case in cases}
+    found["ratio"] = found["seconds"] / (mobile_flops(model.config) / max(rate, gemm_rate()))
+    if "half" in cases:
+        pictures = [cases[case]().clamp(-1, 1) for case in ("seconds", "half")]
+        found["levels"] = float((pictures[0] - pictures[1]).abs().mean()) * 127.5
+    return found | {"resolution": model.img_resolution}
+
+
+@torch.inference_mode()
+def in_half(threads: int, resolution: int, repeats: int) -> dict[str, float]:
+    """StyleGAN2 config-f in bf16 beside its plain twin in float32, in turn: seconds a picture, and PSNR over their range."""
+    from .twins.stylegan2 import synthesize
+
+    torch.set_num_threads(threads)
+    model = make(resolution)
+    half, ws = sg.at_precision(model, "bf16"), torch.randn(1, model.num_ws, model.w_dim)
+    cases = {"half": lambda: half.synthesis(ws), "single": lambda: model.synthesis(ws), "plain": lambda: synthesize(model, ws)}
+    rounds = [{case: best(call, 1) for case, call in cases.items()} for _ in range(repeats)]
+    exact, near = model.synthesis(ws), half.synthesis(ws)
+    psnr = 20 * math.log10(float(exact.max() - exact.min())) - 10 * math.log10(float((exact - near).square().mean()))
+    return {case: min(times[case] for times in rounds) for case in cases} | {"psnr": psnr}
 
 
 @torch.inference_mode()

@@ -17,20 +17,20 @@ from torch import Tensor
 from .fir import conv_transpose_up2d
 
 
-def _exact(x: Tensor) -> Tensor:
+def exact(x: Tensor) -> Tensor:
     """At least float32: styles and demodulation never run in half precision."""
     return x if x.dtype == torch.float64 else x.float()
 
 
 def squared_weight(weight: Tensor) -> Tensor:
     """W [O, I, kh, kw] -> Wsq [O, I] = sum_k W^2, at least float32. The sum over k is a matrix product: a third of the time."""
-    squares = _exact(weight).flatten(2).square()
+    squares = exact(weight).flatten(2).square()
     return squares @ squares.new_ones(squares.shape[2])
 
 
 def demodulation(weight: Tensor, style: Tensor, eps: float = 1e-8) -> Tensor:
     """weight [O, I, kh, kw], style [B, I] -> d [B, O] = rsqrt(s^2 Wsq^T + eps), float32 or better."""
-    style = _exact(style)
+    style = exact(style)
     return (style.square() @ squared_weight(weight).to(style.dtype).t() + eps).rsqrt()
 
 
@@ -63,7 +63,7 @@ def _is_image_head(weight: Tensor) -> bool:
 
 def _as_products(x: Tensor, weight: Tensor, style: Tensor, d: Tensor | None, bias: Tensor | None, gain: float) -> Tensor:
     """One matrix an image: [B, O, I] times [B, I, HW]."""
-    scaled = _exact(weight).flatten(1) * (_exact(style) * gain)[:, None]
+    scaled = exact(weight).flatten(1) * (exact(style) * gain)[:, None]
     scaled = (scaled if d is None else scaled * d[:, :, None]).to(x.dtype)
     if len(scaled) == 1 and x.dtype == torch.bfloat16:  # a product would copy the features first
         return F.conv2d(x, scaled[0, :, :, None, None], bias)
@@ -80,7 +80,7 @@ def _scales_weight(weight: Tensor, style: Tensor) -> bool:
 
 def _with_scaled_weight(x: Tensor, weight: Tensor, style: Tensor, d: Tensor | None, bias: Tensor | None, gain: float,
                         kernel: Tensor | None) -> Tensor:
-    scale = _exact(style) * (gain if d is None else d.t() * gain)
+    scale = exact(style) * (gain if d is None else d.t() * gain)
     weight = (weight * scale[:, :, None, None]).to(x.dtype)
     return _convolve(x, weight, bias, kernel)
 
@@ -88,7 +88,7 @@ def _with_scaled_weight(x: Tensor, weight: Tensor, style: Tensor, d: Tensor | No
 def _with_scaled_activations(x: Tensor, weight: Tensor, style: Tensor, d: Tensor | None, bias: Tensor | None,
                              gain: float, kernel: Tensor | None) -> Tensor:
     after = torch.full((1, 1), gain, device=x.device) if d is None else d * gain
-    style = _exact(style)
+    style = exact(style)
     if x.dtype == torch.float16:  # keep sums over fan-in inside fp16's range; undone in `after`
         peak = style.abs().amax(dim=1, keepdim=True).clamp(min=1e-8) * math.sqrt(weight[0].numel())
         style, after = style / peak, after * peak

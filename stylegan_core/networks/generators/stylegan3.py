@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ...errors import InvalidInput, LoadError
 from ...ops.filtered import Resampling, filtered_lrelu, lowpass_filter
-from ...ops.modulated import squared_weight
+from ...ops.modulated import exact, squared_weight
 from ..info import ModelInfo
 from ..mapping import FullyConnected, MappingConfig, MappingNetwork
 from ..shapes import Shape, Shapes, check_shapes, mapping_from_shapes, shape_of
@@ -211,10 +211,10 @@ class FourierInput(nn.Module):
 
     def forward(self, w: Tensor, transform: Tensor | None = None) -> Tensor:
         transform = self.transform if transform is None else transform
-        motion = self._motion(w, transform.to(device=w.device, dtype=torch.float32))
-        base = self.freqs.float()
+        motion = self._motion(w, exact(transform.to(w)))
+        base = exact(self.freqs)
         freqs = base @ motion[:, :2, :2]
-        phases = self.phases.float() + (base @ motion[:, :2, 2:]).squeeze(2)
+        phases = exact(self.phases) + (base @ motion[:, :2, 2:]).squeeze(2)
         amplitude = (1 - (freqs.norm(dim=2) - self.bandwidth) / (self.rate / 2 - self.bandwidth)).clamp(0, 1)
         ticks = (torch.arange(self.size, device=w.device, dtype=freqs.dtype) + 0.5 - self.size / 2) / self.rate
         # [B, C, y, x]: frequency 0 runs along x.
@@ -226,7 +226,7 @@ class FourierInput(nn.Module):
 
     def _motion(self, w: Tensor, transform: Tensor) -> Tensor:
         """[B, 3, 3]: rotation and translation of w after the user's transform."""
-        t = self.affine(w).float()
+        t = exact(self.affine(w))
         t = t / t[:, :2].norm(dim=1, keepdim=True)
         one, zero = torch.ones_like(t[:, 0]), torch.zeros_like(t[:, 0])
         cos, sin, x, y = t.unbind(1)
@@ -268,7 +268,7 @@ def modulated(x: Tensor, weight: Tensor, styles: Tensor, gain: Tensor, demodulat
     Weights (per filter) and styles count as brought to unit mean square first (appendix D.1): demodulation cancels that
     but for its epsilon, and half precision needs it. Without demodulation the gain 1 / sqrt(I k k) applies.
     """
-    fan_in, styles = weight[0].numel(), styles.float()
+    fan_in, styles = weight[0].numel(), exact(styles)
     if demodulate:
         styles = styles * styles.square().mean(dim=1, keepdim=True).rsqrt()
         squares = squared_weight(weight)
@@ -316,7 +316,7 @@ class StyleGAN3Synthesis(Synthesis):
             x = self.get_submodule(layer.name)(x, ws[:, layer.row])
             if hook is not None and layer.kind != "rgb":
                 x = hook(layer, x)
-        return x.float() * self.config.output_scale
+        return exact(x) * self.config.output_scale
 
 
 class StyleGAN3(Generator):

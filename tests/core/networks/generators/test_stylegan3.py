@@ -206,3 +206,17 @@ def full_image(name):
 def test_full_size_image_in_four_gigabytes(name, golden):
     assert_image(golden(name), "psi1", full_image(name), 2e-5)
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 < 4e9
+
+
+@pytest.mark.parametrize("radial", [False, True])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_float64_draws_the_float32_picture_more_exactly(radial, batch):
+    mapping = MappingConfig(z_dim=8, w_dim=8, hidden_dim=8, num_layers=1, num_ws=6)
+    torch.manual_seed(0)
+    model = StyleGAN3(StyleGAN3Config(mapping, 16, (4, 4, 4, 4, 3), 1 if radial else 3, radial, num_critical=1))
+    model.requires_grad_(False)
+    ws = torch.randn(batch, 6, 8)
+    single = model.synthesis(ws)
+    double = model.double().synthesis(ws.double(), transform=torch.eye(3))
+    assert single.dtype == torch.float32 and double.dtype == torch.float64
+    assert 0 < float((double - single).abs().max()) < 1e-4 * float(double.abs().max())
