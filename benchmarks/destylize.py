@@ -29,7 +29,7 @@ def drawings(faces: Tensor) -> Tensor:
 @torch.no_grad()
 def truth(count: int) -> tuple[Tensor, Tensor]:
     """Faces and their drawings, both [B, 3, 256, 256]."""
-    base = sg.load(sg.builtin("base"))
+    base = sg.load(sg.builtin("base-256"))
     ws = base.mapping(sg.sample_z(list(range(FIRST_SEED, FIRST_SEED + count)), base.z_dim), truncation_psi=PSI)
     faces = torch.cat([base.synthesis(w[None]) for w in ws]).clamp(-1, 1)
     return faces, drawings(faces)

@@ -37,7 +37,7 @@ def timed(work: Callable[[], object]) -> tuple[object, float]:
 
 
 def invert_all(crops: Tensor, steps: list[int], textbook: int) -> list[Row]:
-    base, encoder = sg.load(sg.builtin("base")), sg.load(sg.builtin("encoder"))
+    base, encoder = sg.load(sg.builtin("base-256")), sg.load(sg.builtin("encoder"))
     codes, spent = timed(lambda: sg.encode(encoder, crops, base))  # type: ignore[arg-type]
     rows = [Row("encoder", sg.render(base, codes), spent)]  # type: ignore[arg-type]
     latents, before = codes, spent

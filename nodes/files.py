@@ -10,7 +10,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ..stylegan_core.assets import FOLDER, asset_path, example_portrait
+from ..stylegan_core.assets import ALIASES, FOLDER, asset_path, example_portrait
 from ..stylegan_core.checkpoints import LATENT_SUFFIXES, MODEL_SUFFIXES
 from ..stylegan_core.checkpoints.writing import check_target
 from ..stylegan_core.errors import InvalidInput
@@ -21,7 +21,7 @@ DELTAS = "stylegan_deltas"
 DIRECTIONS = "stylegan_directions"
 EXTENSIONS = {MODELS: set(MODEL_SUFFIXES), LATENTS: set(LATENT_SUFFIXES), DELTAS: {".safetensors"},
               DIRECTIONS: {".safetensors", ".npy", ".pt", ".pth", ".pkl"}}
-BUILTINS = ("base", "toon")
+BUILTINS = ("base", "figurine", "ink", "painting", "base-256", "toon")
 BUILTIN_MARK = " (built-in)"
 NAMED_DIRECTIONS = "faces" + BUILTIN_MARK
 NO_FILE = "no file yet"
@@ -53,7 +53,7 @@ def place_examples() -> None:
 
 def model_names(builtins: Sequence[str] = BUILTINS) -> list[str]:
     """Those of the built-in models that are here, then the files of models/stylegan and output/stylegan; never empty."""
-    here = [name + BUILTIN_MARK for name in builtins if (FOLDER / f"{name}.safetensors").is_file()]
+    here = [name + BUILTIN_MARK for name in builtins if (FOLDER / f"{ALIASES.get(name, name)}.safetensors").is_file()]
     return here + folder_paths.get_filename_list(MODELS) or [NO_FILE]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from .. import stylegan_core as sg
+from ..stylegan_core.blending import strength_note
 from . import files
 from .images import preview_text, to_image
 from .loading import load_with
@@ -98,6 +99,9 @@ class BlendByResolution(io.ComfyNode):
                                        "one gives texture."),
                 io.Combo.Input("mode", options=MODES, default="swap",
                                tooltip="swap: a hard switch, no copy. smooth, linear: a soft ramp around swap_at."),
+                io.Float.Input("strength", default=1.0, min=0.0, max=3.0, step=0.05, optional=True,
+                               display_mode=io.NumberDisplay.slider,
+                               tooltip="0: base. 1: the blend. Beyond 1: exaggerated, base + strength * (other - base)."),
                 advanced(io.Float.Input("width", default=1.0, min=0.05, max=8.0, step=0.05,
                                         tooltip="Width of the soft ramp, in doublings of resolution; unused by swap.")),
                 advanced(io.Combo.Input("mapping", options=["base", "other"], default="base",
@@ -105,15 +109,20 @@ class BlendByResolution(io.ComfyNode):
                 advanced(io.Combo.Input("convention", options=["paper", "pinkney"], default="paper",
                                         tooltip="paper: swap_at belongs to the coarse side. pinkney: counts as the "
                                                 "published script does.")),
+                advanced(io.Float.Input("strength_above_32", default=-1.0, min=-1.0, max=1.0, step=0.05,
+                                        tooltip="Strength of the layers above 32 px, which draw what the coarser ones shape; "
+                                                "-1: as strength. Held at 1, since they break beyond.")),
             ],
             outputs=[StyleGAN.Output("blended", tooltip="The blend. It shares its parents' weights where it can.")])
 
     @classmethod
     def execute(cls, base: Resident, other: Resident, swap_at: str, coarse: str, mode: str, width: float = 1.0,
-                mapping: str = "base", convention: str = "paper") -> io.NodeOutput:
+                mapping: str = "base", convention: str = "paper", strength: float = 1.0,
+                strength_above_32: float = -1.0) -> io.NodeOutput:
         on_device(base, other)
-        core = sg.blend(base.core, other.core, int(swap_at), mode, width, coarse, mapping, convention)
-        tell(filter(None, [core.info.notes.get("warning")]))
+        how = strength if strength_above_32 < 0 else (strength, strength_above_32)
+        core = sg.blend(base.core, other.core, int(swap_at), mode, width, coarse, mapping, convention, strength=how)
+        tell(filter(None, [core.info.notes.get("warning"), strength_note(how)]))
         return io.NodeOutput(Resident(core, (base, other)))
 
 

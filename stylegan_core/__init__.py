@@ -1,8 +1,8 @@
 """StyleGAN 1/2/3, MobileStyleGAN and DualStyleGAN in plain torch: load, sample, blend, invert, toonify.
 
     import stylegan_core as sg
-    base, toon = sg.load(sg.builtin("base")), sg.load(sg.builtin("toon"))
-    images = sg.render(sg.blend(base, toon, 32), sg.Latents(sg.sample_z([0, 1], base.z_dim), "z", base), 0.7)
+    base, look = sg.load(sg.builtin("base")), sg.load(sg.builtin("figurine"))
+    images = sg.render(sg.blend(base, look, 32), sg.Latents(sg.sample_z([0, 1], base.z_dim), "z", base), 0.7)
 """
 
 from . import _early as _early

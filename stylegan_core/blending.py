@@ -28,6 +28,11 @@ Side = Literal["base", "other"]
 Convention = Literal["paper", "pinkney"]
 Curve = Mapping[int, float]
 """Resolution in px -> weight of the other model, 0..1 (beyond: extrapolates); linear in log2 px, flat at the ends."""
+Strength = float | tuple[float, float]
+"""How far to go to the other model: 0 the base, 1 the other, beyond 1 exaggerates. A pair: up to 32 px and above."""
+STRUCTURE_PX = 32
+"""Up to here layers make shapes, above they draw them."""
+MOST_STRENGTH = 3.0
 RELATED = 0.5
 """Cosine of two mappings' weights above which one was trained from the other; strangers' is near 0."""
 LayerWeight = Callable[[StyledLayer], float]
@@ -95,6 +100,33 @@ def layer_weight(resolution: float = 32, mode: Mode = "swap", width: float | Non
     return weight
 
 
+def strengthened(weight: LayerWeight, strength: Strength) -> LayerWeight:
+    """weight times strength, layer by layer; of a pair the part above 32 px counts as 1 at most, since finer layers break
+    beyond. Raises InvalidInput."""
+    coarse, fine = pair_of(strength)
+
+    def strong(layer: StyledLayer) -> float:
+        return weight(layer) * (coarse if layer.resolution <= STRUCTURE_PX else fine)
+
+    return strong
+
+
+def pair_of(strength: Strength) -> tuple[float, float]:
+    """(up to 32 px, above) of a strength. Raises InvalidInput."""
+    pair = isinstance(strength, (tuple, list))
+    values = tuple(strength) if isinstance(strength, (tuple, list)) else (strength, strength)
+    if len(values) != 2 or not all(isinstance(v, (int, float)) and math.isfinite(v) and v >= 0 for v in values):
+        raise InvalidInput(f"Blend got the strength {strength}; use a number from 0 (the base) over 1 (the other model) to 3, "
+                           f"or two: up to {STRUCTURE_PX} px, and above.")
+    return float(values[0]), min(float(values[1]), 1.0) if pair else float(values[1])
+
+
+def strength_note(strength: Strength) -> str:
+    """A sentence on a strength beyond what faces bear; else empty."""
+    most = max(pair_of(strength))
+    return "" if most <= MOST_STRENGTH else f"Strength {most:g} is above {MOST_STRENGTH:g}: expect broken faces."
+
+
 def curve_weight(curve: Curve) -> LayerWeight:
     """A free curve; between its resolutions linear in log2 px, constant beyond its ends. Raises InvalidInput."""
     points = sorted((math.log2(r), float(a)) for r, a in curve.items() if r > 0)
@@ -115,7 +147,7 @@ def curve_weight(curve: Curve) -> LayerWeight:
 
 def blend(base: G, other: Generator, resolution: float = 32, mode: Mode = "swap", width: float | None = None,
           coarse: Side = "other", mapping: Side = "base", convention: Convention = "paper",
-          curve: Curve | None = None) -> G:
+          curve: Curve | None = None, strength: Strength = 1.0) -> G:
     """A generator between base and other, with base's class, config, resolution and noise maps.
 
     resolution: where the models change over, in px. mode: "swap" (hard), "smooth" (logistic), "linear" (ramp).
@@ -126,9 +158,11 @@ def blend(base: G, other: Generator, resolution: float = 32, mode: Mode = "swap"
     convention "pinkney": the switch as in the published script, level 0 at `resolution`, level 1 at
     `resolution` * sqrt(2); the 4 px convolution always belongs to the coarse side.
     curve: {resolution: weight of other}; takes the place of resolution, mode, width, coarse and convention.
+    strength: times other's weight in every layer, base + a * (other - base): 0 is the base (but for a mapping of other's),
+    1 the plain blend, beyond 1 exaggerates. A pair scales structure (up to 32 px) and rendering (above, 1 at most) apart.
     Models of different resolution blend where both have layers. Raises BlendMismatch or InvalidInput.
     """
-    return Blender(base, other).blend(resolution, mode, width, coarse, mapping, convention, curve)
+    return Blender(base, other).blend(resolution, mode, width, coarse, mapping, convention, curve, strength)
 
 
 def blend_many(base: G, others: Sequence[tuple[Generator, Curve]], mapping: int = 0) -> G:
@@ -149,14 +183,16 @@ class Blender:
         self._done: dict[str, tuple[tuple[float, ...], dict[str, Tensor]]] = {}
 
     def blend(self, resolution: float = 32, mode: Mode = "swap", width: float | None = None, coarse: Side = "other",
-              mapping: Side = "base", convention: Convention = "paper", curve: Curve | None = None) -> Any:
+              mapping: Side = "base", convention: Convention = "paper", curve: Curve | None = None,
+              strength: Strength = 1.0) -> Any:
         """As the function blend; needs exactly one other model."""
         if len(self.parents) != 2 or mapping not in ("base", "other"):
             raise InvalidInput(f'Blend got {len(self.parents)} models, mapping "{mapping}"; '
                                f'give two, and "base" or "other".')
-        weight = layer_weight(resolution, mode, width, coarse, convention, curve)
+        weight = strengthened(layer_weight(resolution, mode, width, coarse, convention, curve), strength)
         how = {"curve": dict(curve)} if curve is not None else {
             "resolution": resolution, "mode": mode, "width": width, "coarse": coarse, "convention": convention}
+        how |= {} if strength == 1 else {"strength": strength, "note": strength_note(strength)}
         return self._build([weight], int(mapping == "other"), {**how, "mapping": mapping})
 
     def blend_curves(self, curves: Sequence[Curve], mapping: int = 0) -> Any:

@@ -10,7 +10,7 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from .blending import Mode, Side, blend, layer_weight
+from .blending import Mode, Side, Strength, blend, layer_weight, pair_of, strength_note
 from .errors import InvalidInput
 from .faces.batch import FacePlace, Outline, WhenNone, Which, check_which, pasting_notes, return_faces, take_faces
 from .faces.paste import FEATHER, check_amounts
@@ -29,8 +29,8 @@ from .runtime import PRECISIONS, OnStep, Precision, at_precision
 class ToonOptions:
     """What a person may choose. Raises InvalidInput, when made, for what is out of range."""
 
-    swap: float = 32
-    """Pixels at which the models change over."""
+    swap: float = 1024
+    """Pixels at which the models change over; 1024 takes every layer of the toon."""
     mode: Mode = "swap"
     width: float | None = None
     coarse: Side = "other"
@@ -51,9 +51,12 @@ class ToonOptions:
     """How much of the photograph's grain the toon is given, 0 to 1."""
     precision: Precision = "float32"
     """Of the convolutions, drawing and inverting: see runtime.at_precision."""
+    strength: Strength = 1.0
+    """How far to go from the photograph's base to the toon (see blend). One number above 1 exaggerates shapes alone."""
 
     def __post_init__(self) -> None:
         layer_weight(self.swap, self.mode, self.width, self.coarse)
+        pair_of(self.strength)
         check_which(self.which)
         check_amounts(self.feather, self.color_match, self.grain)
         resolve_options(self.inversion or "standard")
@@ -61,6 +64,12 @@ class ToonOptions:
                                    ("outline", self.outline, get_args(Outline)), ("precision", self.precision, PRECISIONS)):
             if value not in known:
                 raise InvalidInput(f'Toonify got {name} "{value}"; use {", ".join(known)}.')
+
+    @property
+    def layers_strength(self) -> tuple[float, float]:
+        """Of the layers up to 32 px, and above."""
+        coarse, fine = pair_of(self.strength)
+        return coarse, min(fine, 1.0)
 
     @property
     def faces(self) -> Which:
@@ -101,13 +110,14 @@ def toonify(photo: Tensor, base: Generator, toon: Generator, options: ToonOption
     options = options or ToonOptions()
     if photo.ndim != 4 or photo.shape[:2] != (1, 3):
         raise InvalidInput(f"Toonify got a photograph of shape {tuple(photo.shape)} but needs [1, 3, height, width].")
-    blended = blend(base, toon, options.swap, options.mode, options.width, options.coarse)
+    blended = blend(base, toon, options.swap, options.mode, options.width, options.coarse, strength=options.layers_strength)
     crops, places = take_faces(photo, base.img_resolution, options.faces, options.when_none)
     found = _inverted(base, crops, options, on_step, encoder, folders)
     toons = render(blended, found.latents, precision=options.precision).clamp(-1, 1)
-    pasted, mask = paste(photo, toons, places, options, found.images)
-    notes = (*found.notes, *pasting_notes(mask, places))
-    return Toonified(crops, tuple(places), found.latents, found.images, found.losses, toons, pasted, mask, notes)
+    drawn = found.images if found.images.shape == toons.shape else render(base, found.latents).clamp(-1, 1)
+    pasted, mask = paste(photo, toons, places, options, drawn)
+    told = (*found.notes, found.latents.note(base), strength_note(options.strength), *pasting_notes(mask, places))
+    return Toonified(crops, tuple(places), found.latents, drawn, found.losses, toons, pasted, mask, tuple(filter(None, told)))
 
 
 def _inverted(base: Generator, crops: Tensor, options: ToonOptions, on_step: OnStep | None,

@@ -10,10 +10,13 @@ from torch import Tensor
 from ..errors import LoadError
 
 FOLDER = Path(__file__).parent
+ALIASES = {"toon": "figurine"}
+"""Names of earlier versions, and what replaces them for ever."""
 
 
 def asset_path(name: str) -> Path:
     """The file of an embedded network; raises LoadError naming those there are."""
+    name = ALIASES.get(name, name)
     known = {path.stem: path for path in sorted(FOLDER.glob("*.safetensors"))}
     if name not in known:
         raise LoadError(f'No embedded network is called "{name}"; choose one of: {", ".join(known) or "none"}.')

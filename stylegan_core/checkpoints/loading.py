@@ -14,7 +14,7 @@ from ..errors import AtelierError, InvalidInput, LoadError, UnsupportedCheckpoin
 from ..networks import FAMILIES
 from ..networks.info import ModelInfo
 from ..ops.memory_format import arrange
-from .borrowing import borrowed
+from .borrowing import with_borrowed
 from .building import build
 from .checksums import UNVERIFIED, UNVERIFIED_SENTENCE
 from .containers import Contents, read_file, with_file
@@ -119,7 +119,7 @@ def _detect_own(contents: Contents, own: Mapping[str, Any]) -> Detected:
         )
     inner = stored.get("mapping")
     facts = {**stored, **inner} if isinstance(inner, dict) else stored
-    tree = {**contents.tree, **borrowed(own)}
+    tree = with_borrowed(own, contents.tree)
     moved = move_keys(Bundle(tree), [(key, key, keep) for key in tree], family)
     canonical = Canonical(moved["tensors"], facts, moved["origin"])
     config = configure(family, canonical)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ..assets import asset_path
 from ..blending import blend as blend_models
+from ..blending import strength_note
 from ..checkpoints import HEADINGS, MODEL_SUFFIXES, SAFETENSORS, check_target, inspect, load, save
 from ..errors import AtelierError, InvalidInput
 from ..faces.batch import return_faces, take_faces
@@ -96,9 +97,11 @@ def generate(a: argparse.Namespace) -> int:
 def blend(a: argparse.Namespace) -> int:
     check_target(a.out, SAFETENSORS, a.overwrite, add=False)
     base, other = load_generator(a.base, a.device), load_generator(a.other, a.device)
-    mixed = blend_models(base, other, a.resolution, a.mode, a.width, a.coarse, convention=a.convention)
+    mixed = blend_models(base, other, a.resolution, a.mode, a.width, a.coarse, convention=a.convention,
+                         strength=a.strength)
     written = save(mixed, a.out, dtype=_storage(a), overwrite=a.overwrite)
-    _say("\n".join([f"wrote {written}", *filter(None, [mixed.info.notes.get("warning")])]))
+    told = filter(None, [mixed.info.notes.get("warning"), strength_note(a.strength)])
+    _say("\n".join([f"wrote {written}", *told]))
     return 0
 
 
@@ -189,7 +192,7 @@ class _Toonifier:
         self.choice = ToonOptions(
             swap=a.swap, mode=a.mode, coarse="other" if a.coarse == "toon" else "base", space=a.space,
             inversion=None if a.steps == 0 else _options(a), every_face=a.every_face, color_match=a.color_match,
-            feather=a.feather, which=a.which, outline=a.outline, grain=a.grain, precision=a.precision)
+            feather=a.feather, which=a.which, outline=a.outline, grain=a.grain, strength=a.strength, precision=a.precision)
         self.base, self.toon = load_generator(a.base, self.device), load_generator(a.toon, self.device)
         self.encoder = None if encoder == "none" else load_kind(encoder, "encoder", self.device)
 

@@ -108,10 +108,23 @@ def _blend(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--mode", choices=("swap", "smooth", "linear"), default="swap")
     sub.add_argument("--width", type=_number, help="width of a smooth or linear change, in octaves (default 1)")
     sub.add_argument("--coarse", choices=("base", "other"), default="other", help="who gives the coarse layers")
+    _strength(sub)
     sub.add_argument("--convention", choices=("paper", "pinkney"), default="paper")
     sub.add_argument("--half", action="store_true", help="store 16-bit weights")
     _overwrite(sub)
     _device(sub)
+
+
+def _strength(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--strength", type=_pair, default=1.0, help="0 the base, 1 the other model, beyond 1 exaggerates; two "
+                     'numbers, such as "1.8,1", for layers up to 32 px and above (default 1)')
+
+
+def _pair(text: str) -> float | tuple[float, float]:
+    parts = [_number(part) for part in text.split(",")]
+    if len(parts) > 2:
+        raise argparse.ArgumentTypeError(f'"{text}" is no strength; give one number or two, such as 1.5 or 1.8,1.')
+    return parts[0] if len(parts) == 1 else (parts[0], parts[1])
 
 
 def _invert(sub: argparse.ArgumentParser) -> None:
@@ -136,8 +149,11 @@ def _tune(sub: argparse.ArgumentParser) -> None:
 def _toonify(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("photo", type=Path, help="photograph, or a folder: what is made already is kept")
     sub.add_argument("--base", default="base", help="model the face is inverted in (default: the built-in)")
-    sub.add_argument("--toon", default="toon", help="its stylized relative (default: the built-in)")
-    sub.add_argument("--swap", type=_number, default=32, help="pixels at which the models change over (default 32)")
+    sub.add_argument("--toon", "--look", default="figurine", help="its stylized relative: a file, or figurine, ink, painting "
+                     "(default figurine)")
+    _strength(sub)
+    sub.add_argument("--swap", type=_number, default=1024,
+                     help="pixels at which the models change over; 1024 takes all of the toon (default 1024)")
     sub.add_argument("--mode", choices=("swap", "smooth", "linear"), default="swap")
     sub.add_argument("--coarse", choices=("toon", "base"), default="toon", help="who gives the shapes")
     sub.add_argument("--encoder", help="where the inversion starts: a file, \"encoder\" (the built-in one, default with the "

@@ -28,7 +28,7 @@ def apply_direction(latents: Latents, directions: Directions, which: int | str, 
     amounts = torch.tensor([strengths] if isinstance(strengths, (int, float)) else list(strengths), dtype=torch.float32)
     if not len(amounts) or not torch.isfinite(amounts).all():
         raise InvalidInput(f"A direction got the strengths {amounts.tolist()}; give at least one finite number.")
-    directions.check(model)
+    directions, latents = directions.fit(model), latents.fit(model)
     index, ws = directions.find(which), latents.ws(model, psi, c=c)
     step = (directions.scale[index] * directions.tensor[index]).to(ws)
     chosen = rows_between(model, rows or directions.layers[index])

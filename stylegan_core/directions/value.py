@@ -15,7 +15,7 @@ from ..checkpoints import read_file, read_json, write_safetensors
 from ..checkpoints.containers import with_file
 from ..checkpoints.tensors import FLOATS, ArrayStub, LazyTensor, check_unfolded
 from ..errors import InvalidInput, LatentMismatch, LoadError
-from ..latents import ModelSignature
+from ..latents import ModelSignature, carry_rows
 from ..networks.generators.base import Generator
 
 FAMILY = "directions"
@@ -91,10 +91,22 @@ class Directions:
         if self.model is not None and not self.model.fits(theirs, "w+" if self.tensor.ndim == 3 else "w"):
             raise LatentMismatch(f"These directions were found in {self.model} but the model is {theirs}; use that model, one "
                                  f"that shares its mapping network, or find directions in this one.")
-        wanted = [generator.num_ws, generator.w_dim][3 - self.tensor.ndim :]
+        rows = self.model.num_ws if self.model is not None and self._carried(theirs) else generator.num_ws
+        wanted = [rows, generator.w_dim][3 - self.tensor.ndim :]
         if list(self.tensor.shape[1:]) != wanted:
             raise LatentMismatch(f"These directions have {list(self.tensor.shape[1:])} numbers each but {theirs} takes "
                                  f"{wanted}; use directions made for such a model.")
+
+    def _carried(self, theirs: ModelSignature) -> bool:
+        return self.tensor.ndim == 3 and self.model is not None and self.model.carries(theirs)
+
+    def fit(self, generator: Generator) -> Directions:
+        """These directions in generator's own rows (see carry_rows). Raises LatentMismatch."""
+        self.check(generator)
+        theirs = ModelSignature.of(generator)
+        if not self._carried(theirs):
+            return self
+        return replace(self, tensor=carry_rows(self.tensor, generator.num_ws), model=theirs)
 
     def save(self, path: str | Path, overwrite: bool = False) -> Path:
         """Write a safetensors file (suffix added) with names, scale, layers and model signature. Raises InvalidInput."""

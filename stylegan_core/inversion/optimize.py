@@ -25,6 +25,7 @@ from .loss_files import loss_networks
 from .noise import map_scales, start_maps
 from .options import PRESETS, InversionOptions
 from .region import region_weight
+from .small import small_variant
 from .spaces import Coordinates, check_space, coordinates, start_codes
 from .state import ImageState, InversionResult
 
@@ -38,7 +39,8 @@ class Inverter(Optimization[InversionResult]):
                  options: InversionOptions | str = "standard", start: Latents | None = None,
                  distances: dict[str, nn.Module] | None = None, c: Tensor | None = None, mask: Tensor | None = None,
                  folders: Sequence[str | Path] = (), system: Coordinates | None = None) -> None:
-        """images: [B, 3, H, H], in [-1, 1], any size; the model works at its own resolution.
+        """images: [B, 3, H, H], in [-1, 1], any size; the model works at its own resolution, the built-in 1024 px base in its
+        256 px variant (see small_variant), whose codes it takes by the row rule.
 
         options: InversionOptions or the name of a preset. start: latents to begin from (one, or one an image), with
         their noise maps; None begins at the mean. distances: networks for "lpips" and "identity" in place of those of
@@ -52,6 +54,8 @@ class Inverter(Optimization[InversionResult]):
         self.options = resolve_options(options)
         self.space: Space = space
         self.steps = self.options.steps
+        whole, small = model, not (self.options.full_size or self.options.optimize_noise or space == "z+")
+        model = small_variant(model) if small else model
         with gradients():
             self.signature = ModelSignature.of(model)
             self.model = exact(model)
@@ -70,6 +74,9 @@ class Inverter(Optimization[InversionResult]):
         for _ in range(self.options.start_step):
             self.draw(self.images[0].code)
         self._chunks = Chunks(self.options.chunk, targets.device, model.img_resolution)
+        if model is not whole:
+            self.notes.append(f"Optimized at {model.img_resolution} px in the small variant of the "
+                              f"{whole.img_resolution} px model.")
 
     def _objective(self, targets: Tensor, mask: Tensor | None, given: dict[str, nn.Module],
                    folders: Sequence[str | Path]) -> Objective:

@@ -51,6 +51,8 @@ class InversionOptions:
     perturbation_end: float = 0.75
     optimize_noise: bool = False
     """Fit the noise maps too. Sharper, but details then live in the maps and not in the code."""
+    full_size: bool = False
+    """Optimize the built-in 1024 px base at 1024 px, not in its 256 px variant (see small_variant): eight times as slow."""
     patience: int = 80
     """Stop an image whose loss has not fallen by `tolerance` (relative) within so many steps; 0: never."""
     tolerance: float = 0.002

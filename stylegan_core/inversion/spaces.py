@@ -87,7 +87,7 @@ def start_codes(model: Generator, space: Space, start: Latents | None, batch: in
 
 
 def _converted(start: Latents, model: Generator, space: Space) -> Tensor:
-    start.check(model)
+    start = start.fit(model)
     if start.space == space:
         return start.tensor
     if space == "w+":

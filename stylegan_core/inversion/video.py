@@ -24,6 +24,7 @@ from .encode import PortraitEncoder
 from .loss_files import loss_networks
 from .optimize import Inverter, resolve_options
 from .options import InversionOptions
+from .small import small_variant
 from .spaces import Coordinates
 from .state import InversionResult
 
@@ -84,7 +85,8 @@ class VideoInverter(Series["Inverter | Followed", Latents | InversionResult]):
         if self.options.steps == 0 and encoder is None:
             raise InvalidInput("A video was to be inverted in 0 steps a frame without an encoder, so nothing would move; use "
                                "at least 1 step, or give an encoder.")
-        self.model, self.crops, self.encoder, self._shape = plain_generator(model), crops, encoder, crops[0].shape
+        self.crops, self.encoder, self._shape = crops, encoder, crops[0].shape
+        self.model = small_variant(plain_generator(model))
         self.count = len(crops)
         self._first = replace(resolve_options(self.options.first), start_step=0)
         self._next = replace(self._first, steps=max(1, self.options.steps), start_step=0, lr=self.options.lr, ramp_up=0.0,

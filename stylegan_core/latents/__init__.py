@@ -2,10 +2,11 @@
 
 from .codes import SPACES, Space, class_label, codes_to_ws, sample_z, truncate
 from .mixing import RANGES, interpolate, lerp, mix, mix_latents, rows_between, slerp
-from .signature import LatentModel, ModelSignature, fingerprint, mapping_hash
+from .signature import LatentModel, ModelSignature, carry_note, carry_rows, fingerprint, mapping_hash
 from .value import Latents
 
 __all__ = [
-    "RANGES", "SPACES", "LatentModel", "Latents", "ModelSignature", "Space", "class_label", "codes_to_ws", "fingerprint",
-    "interpolate", "lerp", "mapping_hash", "mix", "mix_latents", "rows_between", "sample_z", "slerp", "truncate",
+    "RANGES", "SPACES", "LatentModel", "Latents", "ModelSignature", "Space", "carry_note", "carry_rows", "class_label",
+    "codes_to_ws", "fingerprint", "interpolate", "lerp", "mapping_hash", "mix", "mix_latents", "rows_between",
+    "sample_z", "slerp", "truncate",
 ]

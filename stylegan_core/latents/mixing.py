@@ -92,6 +92,7 @@ def slerp(a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
 
 def mix_latents(a: Latents, b: Latents, generator: LatentModel, where: str, c: Tensor | None = None) -> Latents:
     """a with the rows of range `where` (see rows_between) from b -> w+, with a's noise when the batch is a's."""
+    a = a.fit(generator)
     ws = mix(a.ws(generator, c=c), b.ws(generator, c=c), rows_between(generator, where))
     noise = a.noise if a.noise is None or all(len(n) in (1, len(ws)) for n in a.noise) else None
     return Latents(ws, "w+", ModelSignature.of(generator), noise)

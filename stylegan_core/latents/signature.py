@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -86,6 +86,28 @@ def mapping_hash(mapping: LatentMapping) -> str:
 TYPES = (str, int, int, int, str)
 """Of a signature's fields; files may say anything."""
 
+CARRIED = ("mobilestylegan",)
+"""Families whose variants of different depth have the same coarse rows, the image head's being the last."""
+
+
+def carry_rows(ws: Tensor, num_ws: int) -> Tensor:
+    """w+ codes (or directions) [..., rows, dim] of one depth -> [..., num_ws, dim] of another: the row rule.
+
+    The rows that both have stay as they are, the old image head's row is dropped, and every further row is the mean of those
+    that stay. So `base-256` (17 rows) and `base` (23) exchange rows 0-15; 16-22, or 16, are their mean. Repeating the last
+    row instead tints the picture.
+    """
+    shared = ws[..., : min(ws.shape[-2], num_ws) - 1, :]
+    further = shared.mean(-2, keepdim=True).expand(*shared.shape[:-2], num_ws - shared.shape[-2], -1)
+    return torch.cat([shared, further], dim=-2)
+
+
+def carry_note(what: str, rows: int, num_ws: int) -> str:
+    """A sentence on what carry_rows did to `what`."""
+    last = min(rows, num_ws) - 1
+    return (f"{what} have {rows} rows and the model takes {num_ws}: rows 0-{last - 1} stay as they are, "
+            f"{f'{last}-{num_ws - 1} are' if num_ws - 1 > last else f'row {last} is'} their mean.")
+
 
 @dataclass(frozen=True)
 class ModelSignature:
@@ -111,5 +133,12 @@ class ModelSignature:
         return f"{self.family} {self.resolution} px ({size}, mapping {self.mapping_hash[:8]})"
 
     def fits(self, other: ModelSignature, space: str) -> bool:
-        """Whether latents of `space` mean the same in both: one mapping network and, for z+ and w+, as many rows."""
-        return self.mapping_hash == other.mapping_hash and (not space.endswith("+") or self.num_ws == other.num_ws)
+        """Whether latents of `space` mean the same in both: one mapping network and, for z+ and w+, as many rows, or rows of
+        w+ that carry_rows takes over."""
+        as_many = not space.endswith("+") or self.num_ws == other.num_ws
+        return self.mapping_hash == other.mapping_hash and (as_many or (space == "w+" and self.carries(other)))
+
+    def carries(self, other: ModelSignature) -> bool:
+        """Whether the two differ in depth alone, as `base` and `base-256` do."""
+        mine, theirs = (replace(s, resolution=0, num_ws=0) for s in (self, other))
+        return self.family in CARRIED and mine == theirs and self.num_ws != other.num_ws

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import InvalidInput, LatentMismatch
 from .codes import SPACES, Space, codes_to_ws, truncate
-from .signature import LatentModel, ModelSignature
+from .signature import LatentModel, ModelSignature, carry_note, carry_rows
 
 
 class Files(Protocol):
@@ -76,14 +76,34 @@ class Latents:
                 f"made with, or one that shares its mapping network (a blend of it, or a child tuned with it frozen)."
             )
         dim = generator.z_dim if self.space.startswith("z") else generator.w_dim
-        wanted = (generator.num_ws, dim) if self.space.endswith("+") else (dim,)
+        rows = self.model.num_ws if self.model is not None and self._carried(theirs) else generator.num_ws
+        wanted = (rows, dim) if self.space.endswith("+") else (dim,)
         if tuple(self.tensor.shape[1:]) != wanted:
             raise LatentMismatch(
                 f"These {self.space} latents have {list(self.tensor.shape[1:])} numbers each but {theirs} takes "
                 f"{list(wanted)}; use latents made for this model."
             )
-        if self.noise is not None:
+        if self.noise is not None and not self._carried(theirs):
             self._check_noise(generator, theirs)
+
+    def _carried(self, theirs: ModelSignature) -> bool:
+        return self.space == "w+" and self.model is not None and self.model.carries(theirs)
+
+    def note(self, generator: LatentModel) -> str:
+        """What `fit` would change, in a sentence; empty where these latents are the generator's own. Raises LatentMismatch."""
+        self.check(generator)
+        if not self._carried(ModelSignature.of(generator)):
+            return ""
+        note = carry_note("These w+ latents", self.tensor.shape[1], generator.num_ws)
+        return note if self.noise is None else f"{note} Their noise maps belong to the other depth and are left out."
+
+    def fit(self, generator: LatentModel) -> Latents:
+        """These latents in generator's own rows (see carry_rows); themselves where they have them. Raises LatentMismatch."""
+        self.check(generator)
+        theirs = ModelSignature.of(generator)
+        if not self._carried(theirs):
+            return self
+        return Latents(carry_rows(self.tensor, generator.num_ws), "w+", theirs)
 
     def _check_noise(self, generator: LatentModel, theirs: ModelSignature) -> None:
         ours, wanted = [tuple(n.shape[2:]) for n in self.noise or ()], list(generator.synthesis.noise_shapes())
@@ -99,18 +119,19 @@ class Latents:
 
         c: one-hot labels [1|B, c_dim] for z and z+ of a model with classes. Raises LatentMismatch, InvalidInput.
         """
-        self.check(generator)
-        ws = codes_to_ws(generator, self.tensor.to(next(generator.parameters()).device), self.space, c)
+        own = self.fit(generator)
+        ws = codes_to_ws(generator, own.tensor.to(next(generator.parameters()).device), self.space, c)
         return ws if truncation_psi == 1 else truncate(ws, generator.w_avg, truncation_psi, truncation_cutoff)
 
     def truncate(self, generator: LatentModel, psi: float, cutoff: int | None = None, c: Tensor | None = None) -> Latents:
         """w_avg + psi (w - w_avg) on rows below cutoff (None: all) -> the same batch in w+."""
-        return Latents(self.ws(generator, psi, cutoff, c), "w+", ModelSignature.of(generator), self.noise)
+        own = self.fit(generator)
+        return Latents(own.ws(generator, psi, cutoff, c), "w+", ModelSignature.of(generator), own.noise)
 
     def noise_for(self, generator: LatentModel) -> list[Tensor] | None:
         """The noise maps as `synthesis` takes them, on the generator's device; None for the model's own."""
-        device = next(generator.parameters()).device
-        return None if self.noise is None else [n.to(device) for n in self.noise]
+        device, own = next(generator.parameters()).device, self.fit(generator)
+        return None if own.noise is None else [n.to(device) for n in own.noise]
 
     def without_noise(self) -> Latents:
         return replace(self, noise=None)

@@ -11,11 +11,12 @@ import stylegan_core as sg
 from stylegan_core.assets import FOLDER, asset_path, load_asset
 from stylegan_core.errors import LoadError
 
-SIZES = {"mtcnn": 1.1, "lpips_alex": 5.1, "identity": 6.6, "base": 18.5, "toon": 18.5, "encoder": 16.0, "dualstylegan": 19.5,
-         "styles": 0.5, "line_x4": 1.3, "style_sampler": 2.5, "directions": 0.1}
+SIZES = {"mtcnn": 1.1, "lpips_alex": 5.1, "identity": 6.6, "line_x4": 1.3, "base": 20.5, "base-256": 3.5, "figurine": 5.0,
+         "ink": 4.0, "painting": 4.0,
+         "encoder": 16.0, "dualstylegan": 19.5, "styles": 0.5, "style_sampler": 2.5, "directions": 0.1}
 """Megabytes at most."""
-KINDS = {"base": "mobilestylegan", "toon": "mobilestylegan", "encoder": "encoder", "dualstylegan": "dualstylegan",
-         "styles": "style_bank", "style_sampler": "style_sampler"}
+KINDS = {**dict.fromkeys(("base", "base-256", "figurine", "ink", "painting", "toon"), "mobilestylegan"),
+         "encoder": "encoder", "dualstylegan": "dualstylegan", "styles": "style_bank", "style_sampler": "style_sampler"}
 ALL_TOGETHER = 105.0
 
 
@@ -46,9 +47,10 @@ def test_networks_load(name) -> None:
 
 
 def test_the_family_fits_together() -> None:
-    base, toon, encoder, dual, bank = (sg.load(sg.builtin(n)) for n in ("base", "toon", "encoder", "dualstylegan", "styles"))
+    names = ("base-256", "figurine", "encoder", "dualstylegan", "styles")
+    base, look, encoder, dual, bank = (sg.load(sg.builtin(name)) for name in names)
     latents = bank.pick("owl night")
-    for model in (base, toon, dual.base):
+    for model in (base, look, dual.base):
         latents.check(model)
     assert encoder.signature.mapping_hash == sg.ModelSignature.of(base).mapping_hash
     assert sg.load(sg.builtin("style_sampler")).sample(2, 0).ws(dual.base).shape == (2, base.num_ws, base.w_dim)

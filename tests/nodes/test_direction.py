@@ -85,7 +85,7 @@ def test_the_named_ones_fit_the_built_in_base_only(engine):
     found = node("AtelierLoadDirections", file="faces (built-in)")
     text = engine.fail(edited("named/a", found, which="smile"))
     assert "found in mobilestylegan 256 px" in text and "the model is mobilestylegan 32 px" in text
-    model = sg.load(sg.builtin("base"))
+    model = sg.load(sg.builtin("base-256"))
     named = sg.Directions.load(sg.builtin("directions"))
     named.check(model)
     assert {"smile", "age", "turn head"} <= set(named.names) and all(sg.rows_between(model, where) for where in named.layers)

@@ -58,7 +58,7 @@ def main() -> None:
     base.info = describe("base", "mobilestylegan", args.data, [], {"lpips_to_teacher": round(distance, 4), "data": runs})
     sg.save(base, ASSETS / "base.safetensors", dtype=torch.float16, overwrite=True)
     toon = load_student(args.work / "toon_final.pt").eval()
-    toon.info = describe("toon", "mobilestylegan", args.data, [asset_parent("base")], {"data": runs})
+    toon.info = describe("toon", "mobilestylegan", args.data, [asset_parent("base-256")], {"data": runs})
     sg.save(toon, ASSETS / "toon.safetensors", dtype=torch.float16, overwrite=True)
     count = len(load_pairs(args.work, "faces"))
     kind = "MobileStyleGAN, 256 px, 17 styles, 9.1 M parameters, stored in fp16"

@@ -33,10 +33,10 @@ SHEET_SEEDS = (100, 103, 107, 112)
 
 def write_dual(dual: DualStyleGAN, data: Path) -> None:
     """Everything but the base's tensors, in fp16."""
-    info = describe("dualstylegan", dual.kind, data, [asset_parent("base")], {"styles": [s.name for s in STYLES]})
+    info = describe("dualstylegan", dual.kind, data, [asset_parent("base-256")], {"styles": [s.name for s in STYLES]})
     tensors = {k: v.half() for k, v in dual.state_dict().items() if not k.startswith(PREFIX)}
     facts = {"family": dual.kind, "config": plain_config(dual.config), "source": info.source, "sha256": "",
-             "parents": list(info.parents), "licence": info.licence, "notes": info.notes, **lend("base", PREFIX)}
+             "parents": list(info.parents), "licence": info.licence, "notes": info.notes, **lend("base-256", PREFIX)}
     write_safetensors(ASSETS / "dualstylegan.safetensors", tensors, facts, overwrite=True)
 
 

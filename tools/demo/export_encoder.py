@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     args = parser.parse_args()
     encoder = load_encoder(args.work, load_student(args.work / "base_final.pt"))
-    parents = [asset_parent("base"), asset_parent("lpips_alex", "BSD")]
+    parents = [asset_parent("base-256"), asset_parent("lpips_alex", "BSD")]
     encoder.info = describe("encoder", encoder.family, args.data, parents, {})
     sg.save(encoder, ASSETS / "encoder.safetensors", dtype=torch.float16, overwrite=True)
     base, encoder = sg.load(ASSETS / "base.safetensors"), sg.load(ASSETS / "encoder.safetensors")

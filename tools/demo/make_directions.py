@@ -74,7 +74,7 @@ def show(base: Generator, directions: sg.Directions, folder: Path) -> None:
 
 
 def main() -> None:
-    base: Any = sg.load(sg.builtin("base"))
+    base: Any = sg.load(sg.builtin("base-256"))
     directions = make(base)
     path = directions.save(ASSETS / "directions.safetensors", overwrite=True)
     (ASSETS / "directions.md").write_text(CARD.format(

@@ -109,13 +109,11 @@ class CompactEncoder(nn.Module):
                passes: int = RESTYLE_PASSES) -> Latents:
         """Aligned portraits [B, 3, H, W] in [-1, 1], any size -> w+ codes. Encoder.encode's other inputs have no effect.
 
-        generator: what the codes are checked against. Raises InvalidInput, LatentMismatch.
+        generator: whose codes these are to be. Raises InvalidInput, LatentMismatch.
         """
         codes = self.to_code(self.coordinates(prepare_portraits(images).to(self.center)))
         latents = Latents(codes, "w+", self.signature if self.config.mapping_hash else None)
-        if generator is not None:
-            latents.check(generator)
-        return latents
+        return latents if generator is None else latents.fit(generator)
 
     def coordinates(self, x: Tensor) -> Tensor:
         """[B, 3, S, S], S at least SEEN -> whitened coordinates [B, num_ws, w_dim], widest first along the last axis."""

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from stylegan_core import checkpoints
-from stylegan_core.blending import Blender, blend, blend_many, curve_weight, layer_weight
+from stylegan_core.blending import Blender, blend, blend_many, curve_weight, layer_weight, strengthened
 from stylegan_core.errors import BlendMismatch, InvalidInput
+from stylegan_core.networks.generators.base import StyledLayer
 from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 from stylegan_core.networks.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from stylegan_core.networks.info import ModelInfo
@@ -277,3 +278,36 @@ def test_mapping_of_another_shape_is_refused_only_when_asked_for():
 def test_bad_arguments_are_named(arguments, text):
     with pytest.raises(InvalidInput, match=text):
         blend(*pair(), **arguments)
+
+
+def test_strength_multiplies_the_weight_layer_by_layer() -> None:
+    base, other = tiny_mobile(0), tiny_mobile(1)
+    for how in ({"resolution": 8}, {"resolution": 8, "mode": "smooth"}, {"curve": {4: 1.0, 16: 0.25}}):
+        plain, twice = blend(base, other, **how), blend(base, other, strength=2.0, **how)
+        assert all(torch.equal(parts(plain)[k], v) for k, v in parts(blend(base, other, strength=1.0, **how)).items())
+        assert all(torch.equal(parts(base)[k], v) for k, v in parts(blend(base, other, strength=0.0, **how)).items())
+        for key, value in parts(twice).items():
+            expected = parts(base)[key] + 2 * (parts(plain)[key] - parts(base)[key])
+            torch.testing.assert_close(value, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_pair_of_strengths_holds_rendering_at_one() -> None:
+    layers = [StyledLayer(str(px), px, 0, "conv") for px in (4, 32, 64, 1024)]
+    weight = strengthened(lambda layer: 0.5, (2.0, 3.0))
+    assert [weight(layer) for layer in layers] == [1.0, 1.0, 0.5, 0.5]
+    assert [strengthened(lambda layer: 0.5, 3.0)(layer) for layer in layers] == [1.5] * 4
+    assert [strengthened(lambda layer: 1.0, (0.0, 0.25))(layer) for layer in layers] == [0.0, 0.0, 0.25, 0.25]
+
+
+@pytest.mark.parametrize("strength", [-0.1, float("nan"), float("inf"), (1.0, -1.0), (1.0, 1.0, 1.0), "much"])
+def test_strengths_out_of_range_are_refused(strength) -> None:
+    with pytest.raises(InvalidInput, match="strength"):
+        blend(tiny_mobile(0), tiny_mobile(1), 8, strength=strength)
+
+
+def test_more_than_three_is_noted() -> None:
+    base, other = tiny_mobile(0), tiny_mobile(1)
+    assert "broken" in blend(base, other, 8, strength=3.5).info.notes["blend"]["note"]
+    assert blend(base, other, 8, strength=3.0).info.notes["blend"] | {"note": ""} == blend(
+        base, other, 8, strength=3.0).info.notes["blend"]
+    assert "strength" not in blend(base, other, 8).info.notes["blend"]

@@ -67,7 +67,7 @@ def files(tmp_path_factory) -> list[Path]:
     (folder / "plain.pkl").write_bytes(pickle.dumps({"G_ema": state}))
     sg.save(model, folder / "own")
     sg.Latents(torch.randn(300, 3, 256), "w+", None, [torch.randn(1, 1, 256, 256)]).save(folder / "latents.safetensors")
-    base = sg.load(sg.builtin("base"))
+    base = sg.load(sg.builtin("base-256"))
     names = tuple(map(str, range(300)))
     sg.Directions(torch.randn(300, 256), names, torch.ones(300), ("all",) * 300).save(folder / "directions")
     parts = {"synthesis." + name: (torch.randn_like(p),) for name, p in base.synthesis.named_parameters() if p.ndim > 1}

@@ -12,6 +12,7 @@ import torch
 
 import stylegan_core as sg
 from stylegan_core.checkpoints import sha256_of
+from stylegan_core.checkpoints.borrowing import FORMER
 from stylegan_core.directions.find import style_weights
 from stylegan_core.errors import InvalidInput, LatentMismatch, LoadError, UnsafeCheckpoint
 from tests.core.networks.models import tiny_stylegan2
@@ -73,7 +74,7 @@ def test_pca_scales_are_standard_deviations(model):
 
 
 def test_an_image_head_counts_where_there_is_nothing_else():
-    model = sg.load(sg.builtin("base"))
+    model = sg.load(sg.builtin("base-256"))
     assert style_weights(model, sg.rows_between(model, "256")).shape == (model.synthesis.head.affine.weight.shape[0], 512)
 
 
@@ -279,9 +280,9 @@ def test_grid_shows_a_row_a_direction(model, found):
 def test_the_named_directions_are_what_their_card_tells():
     path = sg.builtin("directions")
     card = path.with_suffix(".md").read_text(encoding="utf-8")
-    named, base = sg.Directions.load(path), sg.load(sg.builtin("base"))
-    for told in (path, sg.builtin("base")):
-        assert sha256_of(told) in card
+    named, base = sg.Directions.load(path), sg.load(sg.builtin("base-256"))
+    for told in (sha256_of(path), *FORMER):
+        assert told in card
     assert ", ".join(named.names) in card and path.stat().st_size < 100_000
     named.check(base)
     for name, method, where, number, gain, layers in RECIPE[:2]:

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not (FOLDER / "base.safetenso
 
 
 def test_draft_finds_the_astronaut() -> None:
-    base = sg.load(sg.builtin("base"))
+    base = sg.load(sg.builtin("base-256"))
     crop, _ = take_faces(sg.read_image(sg.example_portrait()), base.img_resolution)
     found = sg.invert(base, crop, options="draft")
     assert float(found.losses["lpips"]) < 0.15

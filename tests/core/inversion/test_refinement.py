@@ -42,7 +42,7 @@ def test_company_and_mode_change_nothing() -> None:
 
 @pytest.mark.slow
 def test_the_astronaut_becomes_herself() -> None:
-    model, encoder = sg.load(sg.builtin("base")), sg.load(sg.builtin("encoder"))
+    model, encoder = sg.load(sg.builtin("base-256")), sg.load(sg.builtin("encoder"))
     crop = sg.take_faces(sg.read_image(sg.example_portrait()), 256)[0][:1]
     lpips, identity = LPIPS.embedded(), IdentityLoss.embedded()
     found = []

@@ -103,8 +103,34 @@ def test_models_with_one_mapping_fit_each_other(model: MobileStyleGAN) -> None:
     latents.check(deeper)
     Latents(torch.zeros(1, 8), "w", model).check(deeper)
     with pytest.raises(LatentMismatch) as error:
-        Latents(torch.zeros(1, model.num_ws, 8), "w+", model).check(deeper)
+        Latents(torch.zeros(1, model.num_ws, 12), "z+", model).check(deeper)
     assert "32 px" in str(error.value) and "64 px" in str(error.value)
+
+
+def test_the_row_rule(model: MobileStyleGAN) -> None:
+    """Written out once more: what both depths have stays, the old head's row goes, the rest is the mean."""
+    deeper = tiny(seed=1, channels=(16, 16, 16, 8))
+    deeper.mapping.load_state_dict(model.mapping.state_dict(), strict=False)
+    few, many, both = model.num_ws, deeper.num_ws, model.num_ws - 1
+    codes = torch.randn(2, few, 8, generator=torch.Generator().manual_seed(0))
+    noise = [torch.zeros(1, 1, *shape) for shape in model.synthesis.noise_shapes()]
+    latents = Latents(codes, "w+", model, noise)
+    up = latents.fit(deeper)
+    assert up.tensor.shape == (2, many, 8) and up.model == ModelSignature.of(deeper) and up.noise is None
+    assert torch.equal(up.tensor[:, :both], codes[:, :both])
+    for row in range(both, many):
+        torch.testing.assert_close(up.tensor[:, row], codes[:, :both].mean(1))
+    assert torch.equal(latents.ws(deeper), up.tensor) and latents.noise_for(deeper) is None
+    assert torch.equal(latents.truncate(deeper, 1.0).tensor, up.tensor)
+    back = up.fit(model)
+    assert torch.equal(back.tensor[:, :both], codes[:, :both])
+    torch.testing.assert_close(back.tensor[:, both], codes[:, :both].mean(1))
+    assert back.fit(model) is back and latents.fit(model) is latents and latents.note(model) == ""
+    told = latents.note(deeper)
+    assert f"{few} rows" in told and f"takes {many}" in told and f"0-{both - 1}" in told and "noise" in told
+    assert f"row {both} is their mean" in up.note(model)
+    mixed = mix_latents(latents, up, deeper, "coarse")
+    assert torch.equal(mixed.tensor, up.tensor)
 
 
 def test_the_mapping_hash_survives_half_precision_and_estimating_w_avg(model: MobileStyleGAN) -> None:

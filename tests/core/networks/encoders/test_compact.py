@@ -52,12 +52,12 @@ def test_contradicting_shapes_are_refused() -> None:
 
 def test_another_generator_is_refused() -> None:
     with pytest.raises(LatentMismatch):
-        tiny(mapping_hash="00ff").encode(torch.rand(1, 3, 64, 64), sg.load(sg.builtin("base")))
+        tiny(mapping_hash="00ff").encode(torch.rand(1, 3, 64, 64), sg.load(sg.builtin("base-256")))
 
 
 @pytest.mark.slow
 def test_the_builtin_one_finds_samples_it_has_not_seen() -> None:
-    base, encoder = sg.load(sg.builtin("base")), sg.load(sg.builtin("encoder"))
+    base, encoder = sg.load(sg.builtin("base-256")), sg.load(sg.builtin("encoder"))
     ws = base.mapping(sg.sample_z(list(range(2_000_000, 2_000_006)), base.z_dim), truncation_psi=0.7)
     with torch.no_grad():
         got = encoder.encode(base.synthesis(ws), base).tensor
