@@ -53,6 +53,7 @@ from .networks.style_bank import StyleBank
 from .networks.style_weights import format_weights, parse_weights
 from .options import parse_curve, parse_indices, parse_numbers
 from .pictures.files import read_image, write_image
+from .pictures.finish import finish, redrawn
 from .pictures.moving_crop import moving_crop
 from .pictures.rendering import render
 from .pictures.sheets import blend_grid, contact_sheet
@@ -93,11 +94,10 @@ __all__ = [
     "UnsupportedCheckpoint", "VideoInverter", "VideoOptions", "align_face", "alignment_notes", "apply_delta",
     "apply_direction", "at_precision", "blend", "blend_grid", "blend_many", "blend_styles", "builtin", "choose_weights",
     "class_label", "contact_sheet", "describe", "destylize", "detect_faces", "direction_grid", "encode", "even_steps",
-    "example_portrait",
-    "find_directions", "find_faces", "format_weights", "head_mask", "input_transform", "inspect", "interpolate", "invert",
-    "invert_video", "join_styles", "lerp", "load", "mix", "mix_latents", "moving_crop", "outline_faces", "parse_curve",
-    "parse_indices", "parse_numbers", "parse_weights", "paste_face", "paste_toons", "pasting_notes", "preset_color",
-    "read_image", "recommend_styles", "recommendation_sheet", "refine_style", "render", "report", "return_faces",
-    "rows_between", "sample_z", "save", "slerp", "smooth_over_time", "style_grid", "style_sheet", "take_faces",
-    "take_video_faces", "toonify", "transfer_style", "tune", "video_notes", "write_image",
+    "example_portrait", "find_directions", "find_faces", "finish", "format_weights", "head_mask", "input_transform",
+    "inspect", "interpolate", "invert", "invert_video", "join_styles", "lerp", "load", "mix", "mix_latents", "moving_crop",
+    "outline_faces", "parse_curve", "parse_indices", "parse_numbers", "parse_weights", "paste_face", "paste_toons",
+    "pasting_notes", "preset_color", "read_image", "recommend_styles", "recommendation_sheet", "redrawn", "refine_style",
+    "render", "report", "return_faces", "rows_between", "sample_z", "save", "slerp", "smooth_over_time", "style_grid",
+    "style_sheet", "take_faces", "take_video_faces", "toonify", "transfer_style", "tune", "video_notes", "write_image",
 ]

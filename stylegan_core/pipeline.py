@@ -21,6 +21,7 @@ from .inversion.state import InversionResult
 from .latents import SPACES, Latents, Space
 from .networks.encoders.compact import CompactEncoder
 from .networks.generators.base import Generator
+from .pictures.finish import redrawn
 from .pictures.rendering import render
 from .runtime import PRECISIONS, OnStep, Precision, at_precision
 
@@ -53,6 +54,8 @@ class ToonOptions:
     """Of the convolutions, drawing and inverting: see runtime.at_precision."""
     strength: Strength = 1.0
     """How far to go from the photograph's base to the toon (see blend). One number above 1 exaggerates shapes alone."""
+    whole: bool = False
+    """The whole picture drawn: what surrounds the toons passes the clean-line network (see redrawn)."""
 
     def __post_init__(self) -> None:
         layer_weight(self.swap, self.mode, self.width, self.coarse)
@@ -139,5 +142,6 @@ def _inverted(base: Generator, crops: Tensor, options: ToonOptions, on_step: OnS
 def paste(photo: Tensor, toons: Tensor, places: Sequence[FacePlace], options: ToonOptions,
           seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Toons [N, 3, s, s] into their photograph -> image [1, 3, H, W], mask [1, 1, H, W]; seen: the faces' inversions."""
+    photo = redrawn(photo) if options.whole else photo
     return return_faces(photo, toons, places, options.feather, options.color_match, outline=options.outline, seen=seen,
                         grain=options.grain)

@@ -192,7 +192,8 @@ class _Toonifier:
         self.choice = ToonOptions(
             swap=a.swap, mode=a.mode, coarse="other" if a.coarse == "toon" else "base", space=a.space,
             inversion=None if a.steps == 0 else _options(a), every_face=a.every_face, color_match=a.color_match,
-            feather=a.feather, which=a.which, outline=a.outline, grain=a.grain, strength=a.strength, precision=a.precision)
+            feather=a.feather, which=a.which, outline=a.outline, grain=a.grain, whole=a.whole,
+            strength=a.strength, precision=a.precision)
         self.base, self.toon = load_generator(a.base, self.device), load_generator(a.toon, self.device)
         self.encoder = None if encoder == "none" else load_kind(encoder, "encoder", self.device)
 

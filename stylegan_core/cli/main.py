@@ -163,6 +163,7 @@ def _toonify(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--outline", choices=("head", "oval", "square"), default="head", help="what of a toon is pasted")
     sub.add_argument("--feather", type=_number, default=FEATHER, help=f"width of its soft edge (default {FEATHER})")
     sub.add_argument("--grain", type=_number, default=0.0, help="how much of the photo's grain the toon is given, 0 to 1")
+    sub.add_argument("--whole", action="store_true", help="draw the rest of the picture too, in clean lines")
     sub.add_argument("--grid", action="store_true", help="also one picture of every swap point")
     sub.add_argument("--color-match", type=_number, default=0.0, help="0 keeps the toon's colours, 1 takes the photo's")
     _precision(sub)
