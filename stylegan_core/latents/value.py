@@ -81,7 +81,7 @@ class Latents:
         if tuple(self.tensor.shape[1:]) != wanted:
             raise LatentMismatch(
                 f"These {self.space} latents have {list(self.tensor.shape[1:])} numbers each but {theirs} takes "
-                f"{list(wanted)}; use latents made for this model."
+                f"{list(wanted)}; use latents made for this model (or for a parent or child of it with as many rows)."
             )
         if self.noise is not None and not self._carried(theirs):
             self._check_noise(generator, theirs)
