@@ -99,9 +99,6 @@ class BlendByResolution(io.ComfyNode):
                                        "one gives texture."),
                 io.Combo.Input("mode", options=MODES, default="swap",
                                tooltip="swap: a hard switch, no copy. smooth, linear: a soft ramp around swap_at."),
-                io.Float.Input("strength", default=1.0, min=0.0, max=3.0, step=0.05, optional=True,
-                               display_mode=io.NumberDisplay.slider,
-                               tooltip="0: base. 1: the blend. Beyond 1: exaggerated, base + strength * (other - base)."),
                 advanced(io.Float.Input("width", default=1.0, min=0.05, max=8.0, step=0.05,
                                         tooltip="Width of the soft ramp, in doublings of resolution; unused by swap.")),
                 advanced(io.Combo.Input("mapping", options=["base", "other"], default="base",
@@ -109,6 +106,9 @@ class BlendByResolution(io.ComfyNode):
                 advanced(io.Combo.Input("convention", options=["paper", "pinkney"], default="paper",
                                         tooltip="paper: swap_at belongs to the coarse side. pinkney: counts as the "
                                                 "published script does.")),
+                io.Float.Input("strength", default=1.0, min=0.0, max=3.0, step=0.05, optional=True,
+                               display_mode=io.NumberDisplay.slider,
+                               tooltip="0: base. 1: the blend. Beyond 1: exaggerated, base + strength * (other - base)."),
                 advanced(io.Float.Input("strength_above_32", default=-1.0, min=-1.0, max=1.0, step=0.05,
                                         tooltip="Strength of the layers above 32 px, which draw what the coarser ones shape; "
                                                 "-1: as strength. Held at 1, since they break beyond.")),

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..blending import blend
 from ..engine import Adam, Optimization, Series, frozen, gradients, ramp, weighted_total
 from ..errors import InvalidInput, LoadError
 from ..faces.frame import check_aligned
@@ -176,11 +177,14 @@ class Destylizer(Series[Drawings, Destylized]):
     def __init__(self, plain: Generator, styled: Generator, encoder: PortraitEncoder, images: Tensor,
                  options: DestylizeOptions | None = None, perceptual: LPIPS | None = None,
                  identity: nn.Module | None = None, noise: list[Tensor] | None = None) -> None:
-        """plain, styled: parent and child generator (one mapping, same size). images [B, 3, S, S] in [-1, 1], aligned.
+        """plain, styled: parent and child generator (one mapping; of another depth, as the built-in looks and base-256 are,
+        the styled one lends its layers up to 32 px). images [B, 3, S, S] in [-1, 1], aligned.
 
         perceptual, identity: default to the embedded networks; the paper used LPIPS-VGG and ArcFace. noise: starting
         unit maps [1|B, 1, h, w]. Raises InvalidInput, LatentMismatch.
         """
+        if ModelSignature.of(plain).carries(ModelSignature.of(styled)):
+            styled = blend(plain, styled, 32)
         if (plain.num_ws, plain.w_dim, plain.img_resolution) != (styled.num_ws, styled.w_dim, styled.img_resolution):
             raise InvalidInput(f"The plain generator draws {plain.img_resolution} px and the styled one "
                                f"{styled.img_resolution} px from {plain.num_ws} and {styled.num_ws} rows; "

@@ -61,10 +61,10 @@ FILM = [
          {"model": Out("base"), "crops": Out("align"), "encoder": Out("encoder"), "quality": "quick", "steps": 4})]
 DRAWN = [
     Node("blend", "AtelierBlendStyleGANsByResolution",
-         {"base": Out("base"), "other": Out("toon"), "swap_at": "8", "coarse": "base"}),
+         {"base": Out("base"), "other": Out("toon"), "swap_at": "1024", "coarse": "other"}),
     Node("render", "AtelierGenerateImage", {"model": Out("blend"), "latents": Out("invert")}),
     Node("paste", "AtelierPasteFacesBack", {"image": FRAMES, "crops": Out("render"), "faces": Out("align", 1)})]
-MODELS = [loader("base", "base"), loader("toon", "toon"), encoder()]
+MODELS = [loader("base", "base"), loader("toon", "figurine"), encoder()]
 PARTS = Node("parts", "GetVideoComponents", {"video": Out("video")})
 CREATED = Node("create", "CreateVideo", {"images": Out("paste"), "fps": Out("parts", 2), "audio": Out("parts", 1)})
 

@@ -68,7 +68,7 @@ DESTYLIZE_AND_RESTYLE = [
     Group("1 A drawing", [
         note("## Destylize and restyle\nThe toon model draws a portrait; *Destylize Portrait* finds the face behind it; the "
              "face then takes another style. For a drawing of your own, link *Load Image* through *Align Faces* to **image**."),
-        dual(), loader("toon", "toon"), encoder(), sample("content", 21, 1)]),
+        dual(), loader("toon", "figurine"), encoder(), sample("content", 21, 1)]),
     Group("2 The face behind it", [DRAWING, DESTYLIZE]),
     Group("3 Another style", [
         bank(), Node("pick", "AtelierPickStyle", {"styles": Out("bank"), "which": "owl night, clown pastel"}),
@@ -83,7 +83,7 @@ UNSEEN_STYLE = [
         note("## A style of your own\nA drawing that no bank holds: *destylize* it (the face behind it), *refine* its style "
              "code until the model redraws it, and give that style to other faces. Here the toon model stands in for the "
              "draughtsman; for your own drawing, link *Load Image* through *Align Faces*."),
-        dual(), loader("toon", "toon"), encoder(), sample("content", 33, 1)]),
+        dual(), loader("toon", "figurine"), encoder(), sample("content", 33, 1)]),
     Group("2 The face behind it", [DRAWING, DESTYLIZE]),
     Group("3 Its style", [
         Node("refine", "AtelierRefineStyle",
@@ -127,7 +127,7 @@ TRANSFER_BLUEPRINT = Blueprint(
     {"pasted": Out("paste"), "portrait": Out("transfer"), "mask": Out("paste", 1)})
 
 DESTYLIZE_BLUEPRINT = Blueprint(
-    [Group("Models", [dual(), loader("toon", "toon"), encoder()]),
+    [Group("Models", [dual(), loader("toon", "figurine"), encoder()]),
      Group("Face", [Node("align", "AtelierAlignFaces",
                          {"image": Out("photo"), "size_of": BASE, "faces_taken": "largest", "when_none": "whole image"}),
                     replace(DESTYLIZE, inputs=DESTYLIZE.inputs | {"image": Out("align"), "steps": 100, "truncation": 0.7})])],

@@ -5,17 +5,17 @@ from __future__ import annotations
 from .parts import FOLDER, Blueprint, Group, Node, Out, encoder, found, loader, note, photo, save
 
 BLEND = Node("blend", "AtelierBlendStyleGANsByResolution",
-             {"base": Out("base"), "other": Out("toon"), "swap_at": "8", "coarse": "base"})
+             {"base": Out("base"), "other": Out("toon"), "swap_at": "1024", "coarse": "other"})
 RENDER = Node("render", "AtelierGenerateImage", {"model": Out("blend"), "latents": Out("invert")})
 PASTE = Node("paste", "AtelierPasteFacesBack", {"image": Out("photo"), "crops": Out("render"), "faces": Out("align", 1)})
-MODELS = [loader("base", "base"), loader("toon", "toon"), encoder()]
+MODELS = [loader("base", "base"), loader("toon", "figurine"), encoder()]
 
 TOONIFY = [
     Group("1 Your picture", [
         note("## Toonify a portrait\nPress **Run**. For a picture of your own, choose it in *Load Image*.\n\nThen move "
-             "**swap_at** of the blend: 4 px is the boldest toon, 32 px keeps the person's own shape. Only the last nodes run "
-             "again.\n\nThe encoder finds the face at once; *Invert by Optimization* brings it nearer. In a hurry, bypass it "
-             "(Ctrl+B)."),
+             "**strength** of the blend: 0 is the photograph's person, 1 the look, beyond 1 exaggerated. *Load StyleGAN* has "
+             "three looks: figurine, ink, painting. Only the last nodes run again.\n\nThe encoder finds the face at once; "
+             "*Invert by Optimization* brings it nearer. In a hurry, bypass it (Ctrl+B)."),
         photo()]),
     Group("2 Models", MODELS),
     Group("3 Find the face", found(Out("base"))),
@@ -93,7 +93,7 @@ BLEND_GRID = [
     Group("1 Models and faces", [
         note("## Choose a swap point\nThe grid shows every swap in both directions. Set **swap_at** to the column you like. "
              "*Blend by Curve* gives each resolution its own weight."),
-        loader("base", "base"), loader("toon", "toon"),
+        loader("base", "base"), loader("toon", "figurine"),
         Node("faces", "AtelierSampleLatents", {"model": Out("base"), "seed": 3, "batch_size": 2})]),
     Group("2 Every swap point", [
         Node("grid", "AtelierBlendPreviewGrid", {"base": Out("base"), "other": Out("toon"), "latents": Out("faces")}),
