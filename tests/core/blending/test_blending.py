@@ -16,7 +16,6 @@ from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, Mob
 from stylegan_core.networks.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from stylegan_core.networks.info import ModelInfo
 from stylegan_core.networks.mapping import MappingConfig
-from stylegan_core.ops.modulated import squared_weight
 from tests.core.networks.models import shake, tiny_stylegan2
 
 
@@ -179,15 +178,7 @@ def test_slider_recomputes_only_what_changed():
     same = {k for k in parts(first) if parts(first)[k].data_ptr() == parts(second)[k].data_ptr()}
     assert "synthesis.b8.conv0.weight" in same and "synthesis.b16.conv0.weight" not in same
     assert parts(first)["synthesis.b8.conv0.weight"] is not parts(second)["synthesis.b8.conv0.weight"]
-    assert squared_weight(first.synthesis.b8.conv0.weight) is squared_weight(second.synthesis.b8.conv0.weight)
     assert torch.equal(parts(blender.blend(8))["synthesis.b4.const"], parts(other)["synthesis.b4.const"])
-
-
-def test_squared_weights_are_shared_with_the_parents():
-    base, other = pair()
-    child = blend(base, other, 8)
-    assert squared_weight(child.synthesis.b8.conv0.weight) is squared_weight(other.synthesis.b8.conv0.weight)
-    assert squared_weight(child.synthesis.b16.conv0.weight) is squared_weight(base.synthesis.b16.conv0.weight)
 
 
 def test_moving_or_assigning_a_child_leaves_its_parents():
