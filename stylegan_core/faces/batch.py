@@ -16,7 +16,7 @@ from ..errors import FaceNotFound, InvalidInput
 from ..networks.detector import MTCNN
 from ..options import parse_indices
 from ..pictures.files import from_uint8, to_uint8
-from .align import FaceTransform, align_face, cut_again, face_quad
+from .align import FaceTransform, align_face, cut_again, face_quad, fine_enough
 from .checks import check_finite
 from .color import match_color
 from .detection import Face, find_faces
@@ -73,7 +73,7 @@ def take_faces(images: Tensor | Sequence[Tensor], size: int, which: Which = "lar
         if when_none == "error" and (not usable or len(chosen) < len(wanted or ())):
             raise FaceNotFound(_nothing(image, index, faces, len(usable), which))
         for number in chosen:
-            crop, transform = align_face(image, usable[number].points, size, supersample=4)
+            crop, transform = align_face(image, usable[number].points, size, supersample=fine_enough(size))
             crops.append(crop)
             places.append(FacePlace(index, transform, number))
         if not chosen and when_none == "whole image":

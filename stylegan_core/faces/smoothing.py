@@ -19,7 +19,7 @@ from torch import Tensor
 from ..errors import FaceNotFound, InvalidInput
 from ..networks.detector import MTCNN
 from ..runtime import OnStep
-from .align import align_face
+from .align import align_face, fine_enough
 from .batch import FacePlace, is_profile
 from .checks import check_finite
 from .detection import Face, detect_faces, find_faces, look_again, turned_back
@@ -172,7 +172,7 @@ def take_video_faces(frames: Tensor | Sequence[Tensor], size: int, smoothing: fl
                            f"front, or ask for smaller faces.")
     crops, places = torch.empty(len(points), frames[0].shape[0], size, size), []
     for i, (t, five) in enumerate(points):
-        crops[i], transform = align_face(frames[t], five, size, supersample=4)
+        crops[i], transform = align_face(frames[t], five, size, supersample=fine_enough(size))
         places.append(FacePlace(t, transform, 0))
     return crops, places
 
