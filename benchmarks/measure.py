@@ -99,7 +99,7 @@ def built_in(threads: int, name: str, batch: int, repeats: int) -> dict[str, flo
     if "half" in cases:
         pictures = [cases[case]().clamp(-1, 1) for case in ("seconds", "half")]
         found["levels"] = float((pictures[0] - pictures[1]).abs().mean()) * 127.5
-    return found | {"resolution": model.img_resolution}
+    return found
 
 
 @torch.inference_mode()
