@@ -159,13 +159,13 @@ def test_transfer(tmp_path, photo, any_face) -> None:
         config = MobileStyleGANConfig(MappingConfig(z_dim=12, w_dim=8, num_ws=11, num_layers=2, hidden_dim=8), (8,) * 4)
         dual = sg.DualStyleGAN.over(MobileStyleGAN(config).eval()).eval().requires_grad_(False)
         bank = sg.Styles.numbered(sg.Latents(torch.randn(2, 11, 8), "w+", dual.base)).bank()
+        made_for = sg.ModelSignature.of(dual.base)
+        encoder = CompactEncoder(CompactEncoderConfig(11, 8, 8, 8, 4, made_for.mapping_hash, made_for.resolution))
     model, codes = (str(sg.save(x, tmp_path / f"{name}.safetensors")) for x, name in ((dual, "dual"), (bank, "codes")))
     call = ["transfer", str(photo), "--model", model, "--styles", codes, "--steps", "1", "--out", str(tmp_path / "out")]
     assert main([*call, "--style", "style 1", "--structure", "0.5"]) == 0
     assert {p.name for p in (tmp_path / "out").iterdir()} == {f"me_{x}.png" for x in ("crop", "inversion", "styled", "pasted")}
     assert main([*call, "--style", "2", "--overwrite"]) == 1
-    made_for = sg.ModelSignature.of(dual.base)
-    encoder = CompactEncoder(CompactEncoderConfig(11, 8, 8, 8, 4, made_for.mapping_hash, made_for.resolution))
     path = str(sg.save(encoder, tmp_path / "encoder"))
     assert main([*call, "--style", "1", "--encoder", path, "--overwrite"]) == 0
     drawn = sg.encode(encoder.eval(), sg.read_image(tmp_path / "out" / "me_crop.png"), dual.base)
