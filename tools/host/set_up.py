@@ -76,7 +76,7 @@ def main() -> int:
     common = set_up_common()
     for version in options.only:
         set_up(version, sources.get(version), common)
-    run("npm", "install", "--silent", "--no-fund", "--no-audit", cwd=HERE)
+    run("npm", "install", "--silent", "--no-fund", "--no-audit", "--no-package-lock", cwd=HERE)
     return 0
 
 
