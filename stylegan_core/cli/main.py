@@ -18,7 +18,7 @@ from ..latents import SPACES
 from ..options import parse_indices
 from ..runtime import PRECISIONS, is_out_of_memory
 from ..tuning.options import TUNE_PRESETS
-from . import commands
+from . import commands, training
 
 REFUSED = 1
 PIPE_CLOSED = 141
@@ -71,6 +71,12 @@ def build_parser() -> argparse.ArgumentParser:
     _invert(add("invert", "a photograph -> latents and their picture"))
     _tune(add("tune", "a face and its latents -> a small delta that makes the model draw that very face"))
     _toonify(add("toonify", "a photograph, or each of a folder -> the same with its face as a toon"))
+    for name, text, fill, command in (
+            ("train", "unpaired pictures -> a child of a generator that draws like them", training.add_train, training.train),
+            ("score", "FID, KID and the like of a generator, each by its network's name", training.add_score, training.score)):
+        sub = commands_of.add_parser(name, help=text, description=text)
+        fill(sub)
+        sub.set_defaults(run=lambda a, command=command: command(a, commands.load_generator, commands.Bar, commands._say))
     _transfer(add("transfer", "a photograph -> the same in the style of an exemplar (DualStyleGAN)"))
     return parser
 

@@ -1,5 +1,6 @@
 """How the pack's models are made: losses, augmentation, schedules, the trainer."""
 
+from ..engine import RunFolder, read_log
 from ..losses.adversarial import (
     discriminator_loss,
     generator_loss,
@@ -10,16 +11,21 @@ from ..losses.adversarial import (
 )
 from .ada import AdaController, augment, draw_augmentations
 from .augmentation import apply_augmentations
+from .data import PictureSet, prepare_pictures
 from .options import TrainOptions
 from .pairs import PairsScore, PairsTrainer
 from .pairs_options import PairsOptions
 from .progressive import ProgressiveSchedule, Stage, process_reals
 from .sampler import SamplerTraining, train_sampler
 from .trainer import PhaseInputs, Trainer, split_rows
+from .transfer import Transfer, TransferResult, open_run
+from .transfer_options import TransferOptions, preset_options
 
 __all__ = [
-    "AdaController", "PairsOptions", "PairsScore", "PairsTrainer", "PhaseInputs", "ProgressiveSchedule",
-    "SamplerTraining", "Stage", "TrainOptions", "Trainer",
-    "apply_augmentations", "augment", "discriminator_loss", "draw_augmentations", "generator_loss", "path_lengths",
-    "process_reals", "r1_penalty", "split_rows", "train_sampler", "wgan_generator_loss", "wgan_gp_discriminator_loss",
+    "AdaController", "PairsOptions", "PairsScore", "PairsTrainer", "PhaseInputs", "PictureSet", "ProgressiveSchedule",
+    "RunFolder", "SamplerTraining", "Stage",
+    "TrainOptions", "Trainer", "Transfer", "TransferOptions", "TransferResult", "apply_augmentations", "augment",
+    "discriminator_loss", "draw_augmentations", "generator_loss", "open_run", "path_lengths", "prepare_pictures",
+    "preset_options", "process_reals", "r1_penalty", "read_log", "split_rows", "train_sampler", "wgan_generator_loss",
+    "wgan_gp_discriminator_loss",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..engine import halflife_decay
 from ..errors import InvalidInput
 
 
@@ -63,7 +64,4 @@ class TrainOptions:
         """Decay of the averaged generator in the iteration before which so many images were shown."""
         if self.ema_decay is not None:
             return self.ema_decay
-        images = 1000 * self.ema_kimg
-        if self.ema_rampup is not None:
-            images = min(images, images_before * self.ema_rampup)
-        return 0.5 ** (self.batch_size / max(images, 1e-8))
+        return halflife_decay(self.batch_size, 1000 * self.ema_kimg, images_before, self.ema_rampup)

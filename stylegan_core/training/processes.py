@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,14 @@ class Processes:
         total = tensor.clone()
         dist.all_reduce(total)
         return total
+
+    def from_leader(self, value: T) -> T:
+        """What the leading process gives, in all of them."""
+        if self.count == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
 
     def any(self, flag: bool) -> bool:
         """Whether any process says so."""

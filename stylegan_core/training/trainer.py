@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+from ..engine import move_average
+from ..engine.guard import CLEANED
 from ..errors import InvalidInput
 from ..losses.adversarial import discriminator_loss, generator_loss, path_lengths, r1_penalty
 from ..networks.generators.base import Generator, NoiseMode
@@ -27,8 +29,6 @@ Phase = Literal["Gmain", "Greg", "Dmain", "Dreg"]
 Reduce = Callable[[Tensor], Tensor]
 Term = Callable[[Generator, Tensor, "PhaseInputs"], Tensor]
 """(generator in training, ws, inputs) -> scalar, a mean over the images."""
-CLEANED = 1e5
-"""What stands in for an infinite gradient; NaN becomes 0."""
 
 
 @dataclass(frozen=True)
@@ -153,19 +153,11 @@ class Trainer:
             parameter.grad = gradient.view_as(parameter)
         self.optimizers[tag].step()
 
-    @torch.no_grad()
     def update_ema(self, images_before: int) -> float:
         """Move the averaged generator; images_before: shown before this iteration. -> beta (0: a plain copy)."""
         beta = self.options.ema_beta(images_before)
-        if self.E is None:
-            return beta
-        own = dict(self.G.named_parameters())
-        for name, average in self.E.named_parameters():
-            average.copy_(own[name].lerp(average, beta))
-        if self.options.ema_decay is None:
-            buffers = dict(self.G.named_buffers())
-            for name, buffer in self.E.named_buffers():
-                buffer.copy_(buffers[name])
+        if self.E is not None:
+            move_average(self.E, self.G, beta, buffers=self.options.ema_decay is None)
         return beta
 
     # what a phase is made of

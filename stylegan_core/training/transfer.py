@@ -12,29 +12,30 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints.saving import lineage
+from ..checkpoints.saving import lineage, save
+from ..engine import RunFolder, first_bad_layer
 from ..errors import InvalidInput, TrainingStopped
 from ..latents import rows_between
 from ..metrics.distances import kernel_distance
 from ..metrics.features import OpenFeatures, features_of, in_batches
 from ..networks.generators.base import Generator
 from ..networks.info import ModelInfo
+from ..pictures.files import write_image
 from ..pictures.sheets import contact_sheet
 from ..runtime import is_out_of_memory, private_copy
 from .ada import SETS, AdaController, draw_augmentations
 from .data import PictureSet, rows_of
-from .diagnosis import find_bad_layer
 from .draws import draw_latents, draw_maps, generator_for
 from .judges import find_discriminator, frozen_layers
 from .processes import Processes
 from .pulls import feature_pull, weight_pull
-from .run_folder import RunFolder
 from .states import restore_trainer, trainer_tensors
 from .trainer import Phase, PhaseInputs, Trainer, split_rows
 from .transfer_options import TransferOptions
 
 OnStep = Callable[[int, int, Tensor | None], None]
 GRID_PSI, GRID = 0.7, 16
+PICTURES = "pictures"
 LOWERED = 0.5
 """What the rate is multiplied by when a run goes back after a number that was none."""
 
@@ -55,17 +56,22 @@ class Transfer:
     def __init__(self, base: Generator, data: PictureSet, options: TransferOptions, folder: RunFolder | None = None,
                  discriminator: nn.Module | None = None, processes: Processes | None = None,
                  data_licence: str = "unknown") -> None:
-        """base stays as it is. folder: keeps the run, and is gone on from when a state is there. Raises InvalidInput."""
+        """base stays as it is. folder: keeps the run, and is gone on from; the leading
+        process' alone. Raises InvalidInput."""
         self.base, self.data, self.options, self.folder = base, data, options, folder
         self.processes = processes or Processes()
         self.data_licence = data_licence
         with torch.inference_mode(False):
             self._build(discriminator)
             self.iteration, self.facts, self.seconds = 0, {"best": None, "best_at": 0, "stale": 0, "rate": 1.0, "fell": 0}, 0.0
-            if folder is not None and (state := folder.read_state()) is not None:
+            if (state := self._stored()) is not None:
                 self._restore(*state)
-                if self.processes.leads:
+                if folder is not None:
                     folder.cut_log(self.iteration)
+
+    def _stored(self) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
+        """The newest state; the leading process alone has the folder."""
+        return self.processes.from_leader(None if self.folder is None else self.folder.read_state())
 
     def _build(self, discriminator: nn.Module | None) -> None:
         base, options = self.base, self.options
@@ -250,9 +256,12 @@ class Transfer:
         """Back to the last good state at a lower rate, once."""
         phase: Phase = next((name for name, flag in self.trainer.bad.items() if bool(flag)), "Gmain")  # type: ignore[assignment]
         at = self.iteration - 1
-        where = find_bad_layer(self.trainer, phase, self._replayed(phase, at))
+        networks = {"generator": self.G, "discriminator": self.D}
+        trained = {label: networks[label] for label in sorted(networks, key=lambda n: n[0].upper() != phase[0])}
+        inputs = self._replayed(phase, at)
+        where = first_bad_layer(trained, lambda: self.trainer.run_phase(phase, inputs, step=False))
         said = f"A number in the gradients was none at step {at} in phase {phase}, {where}"
-        state = None if self.folder is None else self.folder.read_state()
+        state = self._stored()
         if self.facts["fell"] or state is None:
             raise TrainingStopped(f"{said}; the run stopped and its last checkpoint is whole: lower the rate or look at the "
                                   f"pictures, and begin another run.")
@@ -289,7 +298,7 @@ class Transfer:
             return
         facts = {**self.facts, "seconds": self.seconds, "rounds": self.rounds}
         self.folder.write_state(self.iteration, trainer_tensors(self.trainer), facts)
-        self.folder.write_model("last", self.child())
+        self._write_model("last")
 
     def _restore(self, iteration: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         restore_trainer(self.trainer, tensors)
@@ -302,8 +311,19 @@ class Transfer:
 
     def _first(self) -> None:
         if self.processes.leads and self.folder is not None:
-            self.folder.write_picture("reals.png", contact_sheet(self._some_reals(), 4))
-            self.folder.write_picture("fakes_init.png", self.grid())
+            (self.folder.path / PICTURES).mkdir(exist_ok=True)
+            self._write_picture("reals.png", contact_sheet(self._some_reals(), 4))
+            self._write_picture("fakes_init.png", self.grid())
+
+    def _write_picture(self, name: str, picture: Tensor) -> None:
+        folder = self.folder
+        if folder is not None:
+            folder.guard(lambda: write_image(picture, folder.path / PICTURES / name, overwrite=True))
+
+    def _write_model(self, name: str) -> None:
+        folder = self.folder
+        if folder is not None:
+            folder.guard(lambda: save(self.child(), folder.path / f"{name}.safetensors", overwrite=True))
 
     def _some_reals(self) -> Tensor:
         rows = np.random.default_rng(self.options.seed).permutation(len(self.data))[:GRID]
@@ -326,9 +346,9 @@ class Transfer:
         grid = self.grid()
         if self.folder is not None:
             self.folder.log(entry)
-            self.folder.write_picture(f"fakes{self.images_shown:08d}.png", grid)
+            self._write_picture(f"fakes{self.images_shown:08d}.png", grid)
             if better:
-                self.folder.write_model("best", self.child())
+                self._write_model("best")
         return grid
 
     def _has_stopped_learning(self) -> bool:

@@ -16,8 +16,8 @@ import pytest
 import torch
 
 import stylegan_core as sg
+from stylegan_core.engine import RunFolder, read_log
 from stylegan_core.training.data import PictureSet, prepare_pictures
-from stylegan_core.training.run_folder import RunFolder, read_log
 from stylegan_core.training.transfer import Transfer, open_run
 from stylegan_core.training.transfer_options import TransferOptions, preset_options
 from tests.core.training.golden import folder
@@ -246,7 +246,7 @@ def test_a_full_disk_stops_with_the_state_intact(tmp_path, monkeypatch) -> None:
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("stylegan_core.training.run_folder.write_safetensors", full)
+    monkeypatch.setattr("stylegan_core.engine.run_folder.write_safetensors", full)
     with pytest.raises(sg.TrainingStopped, match="disk .* is full"):
         run(OPTIONS, tmp_path / "run", resume=True)
     assert [p.read_bytes() for p in whole] == content

@@ -1,0 +1,141 @@
+"""Commands that train and measure."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..checkpoints.writing import check_target
+from ..errors import AtelierError, InvalidInput
+from ..metrics import compare_sets, measure_separability, path_length, sample_pictures
+from ..metrics.features import in_batches
+from ..networks.generators.base import Generator
+from ..pictures.files import write_image
+from ..training.ada import SETS
+from ..training.data import prepare_pictures
+from ..training.processes import join_processes, leave_processes
+from ..training.recipe import fine_tune
+from ..training.transfer_options import LENGTHS
+
+METRICS = ("fid", "kid", "pr", "ppl", "ls")
+CHANGES = ("kimg", "batch_size", "micro_batch", "lr", "r1_gamma", "augment", "freeze_d", "layers", "pull_weights",
+           "pull_features", "judge_resolution", "seed", "tick_kimg", "score_pictures", "patience", "checkpoint_minutes",
+           "train_mapping", "G_reg_interval")
+"""Options of a run that may be given one by one, beside the preset's."""
+
+Add = Callable[[str, str], argparse.ArgumentParser]
+LoadGenerator = Callable[[str, str], Generator]
+
+
+def add_train(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--data", required=True, type=Path, help="folder or zip of pictures, NVIDIA's dataset zip too")
+    sub.add_argument("--base", required=True, help="model file or built-in that the child is made from")
+    sub.add_argument("--out", required=True, type=Path, help="folder of the run")
+    sub.add_argument("--preset", choices=tuple(LENGTHS), default="standard")
+    sub.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    sub.add_argument("--align", action="store_true", help="turn and crop faces as FFHQ does")
+    sub.add_argument("--resolution", type=int, help="the base's side in px, to be sure of it")
+    sub.add_argument("--licence", default="unknown", help="of the pictures; told in the model's licence chain")
+    sub.add_argument("--kimg", type=float, help="thousands of pictures to show, over all sittings")
+    sub.add_argument("--batch-size", type=int)
+    sub.add_argument("--micro-batch", type=int, help="pictures in one pass; the rest accumulates")
+    sub.add_argument("--lr", type=float)
+    sub.add_argument("--r1-gamma", type=float)
+    sub.add_argument("--augment", choices=tuple(SETS))
+    sub.add_argument("--freeze-d", type=int, help="layers of the discriminator that stay, from the picture on")
+    sub.add_argument("--layers", help='which layers learn: all, coarse, middle, fine, or px such as "4-32"')
+    sub.add_argument("--train-mapping", action="store_const", const=True, help="the mapping learns too")
+    sub.add_argument("--pull-weights", type=float, help="draw each weight to the parent's")
+    sub.add_argument("--pull-features", type=float, help="draw coarse features to the parent's")
+    sub.add_argument("--path-length-every", type=int, dest="G_reg_interval", help="iterations between path length phases")
+    sub.add_argument("--judge-resolution", type=int, help="px at which the discriminator looks")
+    sub.add_argument("--seed", type=int)
+    sub.add_argument("--tick-kimg", type=float, help="thousands of pictures between scores and sample grids")
+    sub.add_argument("--score-pictures", type=int, help="pictures a score is taken over, 0 for none")
+    sub.add_argument("--patience", type=int, help="stop after so many ticks without a better score")
+    sub.add_argument("--checkpoint-minutes", type=float)
+    sub.add_argument("--device", default="cpu", help="such as cpu, cuda (default cpu)")
+
+
+def train(a: argparse.Namespace, load_generator: LoadGenerator, bar: Any, say: Callable[[str], None]) -> int:
+    """Fine-tune a generator on unpaired pictures; under torchrun each process takes its share of every batch."""
+    processes = join_processes(a.device)
+    try:
+        base = load_generator(a.base, processes.device)
+        if a.resolution not in (None, base.img_resolution):
+            raise InvalidInput(f"{a.base} draws {base.img_resolution} px and not {a.resolution}; give a base of that size.")
+        changes = {name: getattr(a, name) for name in CHANGES if getattr(a, name) is not None}
+        result = fine_tune(base, a.data, a.out, a.preset, a.resume, a.align, a.licence, processes,
+                           on_prepare=bar("checking pictures") if processes.leads else None,
+                           on_step=bar("training") if processes.leads else None, **changes)
+        if processes.leads:
+            say(f"{result.report}\nThe model: {_model_of(a.out)}")
+    finally:
+        leave_processes()
+    return 0
+
+
+def _model_of(out: Path) -> Path:
+    best = out / "best.safetensors"
+    return best if best.is_file() else out / "last.safetensors"
+
+
+def add_score(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("model", help="model file or built-in")
+    sub.add_argument("--data", type=Path, help="folder or zip of real pictures; for fid, kid, pr")
+    sub.add_argument("--metric", default="fid,kid,pr", help=f"comma list of {', '.join(METRICS)}")
+    sub.add_argument("--count", type=int, default=1000, help="generated pictures, pairs or samples (default 1000)")
+    sub.add_argument("--networks", type=Path, default=Path("models/stylegan_metrics"),
+                     help="folder with the measures' own networks (default models/stylegan_metrics)")
+    sub.add_argument("--space", choices=("z", "w"), default="w", help="of the path length")
+    sub.add_argument("--end", action="store_true", help="path length at the paths' ends only")
+    sub.add_argument("--whole", action="store_true", help="path length over the whole picture instead of the face")
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--plot", type=Path, help="picture of the numbers to write")
+    sub.add_argument("--overwrite", action="store_true", help="replace existing files")
+    sub.add_argument("--device", default="cpu", help="such as cpu, cuda, mps (default cpu)")
+
+
+def score(a: argparse.Namespace, load_generator: LoadGenerator, bar: Any, say: Callable[[str], None]) -> int:
+    """Measures of a generator, each by the name of the network it was taken over."""
+    from ..metrics.networks import best_features, best_perceptual
+    from ..metrics.plot import plot_measures
+
+    wanted = [name.strip() for name in a.metric.split(",") if name.strip()]
+    if unknown := [name for name in wanted if name not in METRICS]:
+        raise InvalidInput(f"Metric {unknown[0]} is unknown; use {', '.join(METRICS)}.")
+    sets = [name for name in wanted if name in ("fid", "kid", "pr")]
+    if sets and a.data is None:
+        raise InvalidInput(f"{', '.join(sets)} compare with real pictures; give --data.")
+    if a.plot is not None:
+        check_target(a.plot, (".png", ".jpg"), a.overwrite, add=False)
+    model, found = load_generator(a.model, a.device), []
+    if sets:
+        data = prepare_pictures(a.data, model.img_resolution, a.data.parent / ".stylegan_cache", channels=model.img_channels,
+                                least=2)
+        reals = (data.take(np.arange(r.start, r.stop)) for r in in_batches(len(data)))
+        network = best_features(a.networks).to(a.device)
+        fakes = sample_pictures(model, a.count, a.seed)
+        found += compare_sets(reals, len(data), fakes, a.count, sets, network, bar("features"))
+    if "ppl" in wanted:
+        found.append(path_length(model, a.count, a.space, a.end, not a.whole, a.seed, best_perceptual(a.networks),
+                                 on_step=bar("paths"))[0])
+    refused = None
+    if "ls" in wanted:
+        try:
+            found += measure_separability(model, a.networks, a.count, a.seed, on_step=bar("attributes"))[0]
+        except AtelierError as error:
+            refused = error
+    if found:
+        say("\n".join(map(str, found)))
+        if a.plot is not None:
+            write_image(plot_measures(found), a.plot, overwrite=True)
+    if refused is not None:
+        raise refused
+    return 0
+
+
