@@ -86,6 +86,9 @@ class PasteFacesBack(io.ComfyNode):
                 advanced(io.Float.Input("grain", default=0.0, min=0.0, max=1.0, step=0.05, optional=True,
                                         tooltip="How much of the photograph's grain the pasted faces are given, so that they "
                                                 "don't look too clean in it.")),
+                advanced(io.Boolean.Input("whole", default=False, optional=True,
+                                          tooltip="Draw the rest of the photographs too, in clean lines, so that one picture "
+                                                  "comes out.")),
             ],
             outputs=[io.Image.Output("pasted", tooltip="The photographs with the faces in them."),
                      io.Mask.Output("mask", tooltip="Where something was pasted: 1 inside, soft at the edge.")])
@@ -93,11 +96,11 @@ class PasteFacesBack(io.ComfyNode):
     @classmethod
     def execute(cls, image: torch.Tensor, crops: torch.Tensor, faces: list, feather: float, color_match: float,
                 crop_mask: torch.Tensor | None = None, reconstruction: torch.Tensor | None = None,
-                outline: str = "head", grain: float = 0.0) -> io.NodeOutput:
+                outline: str = "head", grain: float = 0.0, whole: bool = False) -> io.NodeOutput:
         masks = None if crop_mask is None else crop_mask[:, None]
         seen = None if reconstruction is None else to_core(reconstruction)
         pasted, mask = sg.return_faces(to_core(image), to_core(crops), faces, feather, color_match, masks, outline, seen,
-                                       grain)
+                                       grain, whole)
         tell(sg.pasting_notes(mask, faces))
         return io.NodeOutput(with_alpha_of(to_image(pasted), image), to_mask(mask))
 

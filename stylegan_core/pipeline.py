@@ -21,7 +21,6 @@ from .inversion.state import InversionResult
 from .latents import SPACES, Latents, Space
 from .networks.encoders.compact import CompactEncoder
 from .networks.generators.base import Generator
-from .pictures.finish import redrawn
 from .pictures.rendering import render
 from .runtime import PRECISIONS, OnStep, Precision, at_precision
 
@@ -142,6 +141,5 @@ def _inverted(base: Generator, crops: Tensor, options: ToonOptions, on_step: OnS
 def paste(photo: Tensor, toons: Tensor, places: Sequence[FacePlace], options: ToonOptions,
           seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Toons [N, 3, s, s] into their photograph -> image [1, 3, H, W], mask [1, 1, H, W]; seen: the faces' inversions."""
-    photo = redrawn(photo) if options.whole else photo
     return return_faces(photo, toons, places, options.feather, options.color_match, outline=options.outline, seen=seen,
-                        grain=options.grain)
+                        grain=options.grain, whole=options.whole)

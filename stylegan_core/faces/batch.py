@@ -16,6 +16,7 @@ from ..errors import FaceNotFound, InvalidInput
 from ..networks.detector import MTCNN
 from ..options import parse_indices
 from ..pictures.files import from_uint8, to_uint8
+from ..pictures.finish import redrawn
 from .align import FaceTransform, align_face, cut_again, face_quad, fine_enough
 from .checks import check_finite
 from .color import match_color
@@ -119,14 +120,15 @@ def central_square(image: Tensor, size: int) -> tuple[Tensor, FaceTransform]:
 
 def return_faces(images: Tensor, crops: Tensor, places: Sequence[FacePlace], feather: float = FEATHER,
                  color_match: float = 0.0, masks: Tensor | None = None, outline: Outline = "head",
-                 seen: Tensor | None = None, grain: float = 0.0) -> tuple[Tensor, Tensor]:
+                 seen: Tensor | None = None, grain: float = 0.0, whole: bool = False) -> tuple[Tensor, Tensor]:
     """Photographs [B, C, H, W], crops [N, C, s, s] -> photographs with the crops in them, masks [B, 1, H, W] (0 to 1).
 
     The photographs may have been enlarged or shrunk since the faces were taken from them. outline: what of each crop is
     pasted: the head (old and new outline covered, hands, hats and collars kept; see replace_head), an oval, or all of it.
     seen: what a face model made of the photographs' crops, [N, C, s', s'], for the head's outline. masks: [1|N, 1, s', s'],
     0 to 1, in place of an outline (see head_mask); the crop's own edge stays soft. grain: how much of the photograph's grain,
-    which the crops lack, they are given, 0 to 1. Raises InvalidInput.
+    which the crops lack, they are given, 0 to 1. whole: what surrounds the crops is drawn too, by the clean-line network (see
+    redrawn); outlines and colors are still the photograph's. Raises InvalidInput.
     """
     check_amounts(feather, color_match, grain)
     _check_return(images, crops, places, masks, outline, seen)
@@ -141,8 +143,9 @@ def return_faces(images: Tensor, crops: Tensor, places: Sequence[FacePlace], fea
             crop, mask = _fitted(crops[i].to(image), image, transform, given, outline, face, feather, color_match)
             own.append(crop)
             used.append(mask)
-        pasted, mask = paste_faces(image, own, transforms, feather, masks=used)
-        done.append((match_grain(image, pasted, mask, grain), mask))
+        ground = redrawn(image[None])[0] if whole else image
+        pasted, mask = paste_faces(ground, own, transforms, feather, masks=used)
+        done.append((match_grain(ground, pasted, mask, grain), mask))
     return torch.stack([image for image, _ in done]), torch.stack([mask for _, mask in done])
 
 

@@ -20,8 +20,8 @@ TILE = 192
 def finish(images: Tensor, network: LineNetwork | None = None, on_step: OnStep | None = None, tile: int = TILE) -> Tensor:
     """images [B, 3, H, W] in [-1, 1] -> [B, 3, 4H, 4W]: enlarged, grain gone, lines closed.
 
-    The tiles overlap by all that a pixel may depend on, so the result is that of the network at once. on_step(done, tiles,
-    None). Raises InvalidInput.
+    The tiles overlap by all that a pixel may depend on, so the result is that of the network at once. network: on any device;
+    pictures and result stay where they are. on_step(done, tiles, None). Raises InvalidInput.
     """
     if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape or not torch.isfinite(images).all():
         raise InvalidInput(f"The finish got pictures of shape {tuple(images.shape)} but needs finite ones [batch, 3, height, "
@@ -46,7 +46,7 @@ def _starts(length: int, tile: int) -> Iterator[int]:
 def _tile(network: LineNetwork, image: Tensor, rows: slice, columns: slice) -> Tensor:
     top, left = max(rows.start - REACH, 0), max(columns.start - REACH, 0)
     piece = image[:, :, top : rows.stop + REACH, left : columns.stop + REACH]
-    drawn = network((piece.float() + 1) / 2).clamp(0, 1)[0] * 2 - 1
+    drawn = network((piece.to(next(network.parameters())) + 1) / 2).clamp(0, 1)[0] * 2 - 1
     y, x = (rows.start - top) * SCALE, (columns.start - left) * SCALE
     return drawn[:, y : y + (rows.stop - rows.start) * SCALE, x : x + (columns.stop - columns.start) * SCALE].to(image)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from prompts import aligned, generate, inverted, load, node, sample, sampled, save, swap
 from support import expected, pixels
 
@@ -103,6 +104,20 @@ def test_latents_mix_truncate_walk_combine_pick_and_return_from_disk(engine):
     assert np.abs(pixels(engine, "returned/*.png") - expected(found, model)).max() <= 1.01
 
 
+def test_finish_draws_any_picture_anew(engine):
+    """At its own size or four times as large, as the library does; what surrounds a pasted face too, where that is wanted."""
+    engine.succeed(sampled("finish/a") | {
+        "same": node("AtelierFinish", image=["image", 0], size="same"),
+        "large": node("AtelierFinish", image=["image", 0], size="x4"),
+        "save_same": save(["same", 0], "finish/same"), "save_large": save(["large", 0], "finish/large"),
+    })
+    plain = torch.from_numpy(pixels(engine, "finish/a_*")).permute(0, 3, 1, 2).float() / 127.5 - 1
+    for name, work in (("same", sg.redrawn), ("large", sg.finish)):
+        drawn = pixels(engine, f"finish/{name}_*").astype(float)
+        wanted = ((work(plain).permute(0, 2, 3, 1) + 1) * 127.5).numpy()
+        assert drawn.shape == wanted.shape and np.abs(drawn - wanted).mean() < 1.0
+
+
 def test_faces_out_and_back(engine):
     """Pasting the untouched crop back changes nothing to speak of; the mask covers the face."""
     engine.succeed({
@@ -110,6 +125,9 @@ def test_faces_out_and_back(engine):
         "back": node("AtelierPasteFacesBack", image=["photo", 0], crops=["faces", 0], faces=["faces", 1], feather=0.1,
                      color_match=0.0),
         "mask": node("MaskToImage", mask=["back", 1]) if engine.kind == "comfyui" else node("AtelierLoadExamplePortrait"),
+        "whole": node("AtelierPasteFacesBack", image=["photo", 0], crops=["faces", 0], faces=["faces", 1], feather=0.1,
+                      color_match=0.0, whole=True),
+        "save_whole": save(["whole", 0], "back/whole"),
         "save": save(["back", 0], "back/pasted"), "save_crop": save(["faces", 0], "back/crop"),
         "save_found": save(["faces", 2], "back/found"), "save_photo": save(["photo", 0], "back/photo"),
         "save_mask": save(["mask", 0], "back/mask"),
@@ -117,6 +135,8 @@ def test_faces_out_and_back(engine):
     photo, pasted = pixels(engine, "back/photo*")[0].astype(int), pixels(engine, "back/pasted*")[0].astype(int)
     assert pixels(engine, "back/crop*").shape[1:] == (256, 256, 3)
     assert np.abs(photo - pasted).mean() < 1.0
+    whole, rest = pixels(engine, "back/whole*")[0].astype(int), np.s_[300:]
+    assert 1.0 < np.abs(photo - whole)[rest].mean() < 25
     assert (pixels(engine, "back/found*")[0] != photo).any()
     if engine.kind == "comfyui":
         mask = pixels(engine, "back/mask*")[0]

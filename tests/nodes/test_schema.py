@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = ("en", "ko", "ja", "zh")
 NODES = ("LoadStyleGAN", "SaveStyleGAN", "BlendStyleGANsByResolution", "BlendStyleGANsByCurve", "BlendPreviewGrid",
          "SampleLatents", "TruncateLatents", "MixStyles", "InterpolateLatents", "CombineLatents", "PickLatents",
-         "SaveLatents", "LoadLatents", "GenerateImage", "LoadExamplePortrait", "AlignFaces", "PasteFacesBack",
+         "SaveLatents", "LoadLatents", "GenerateImage", "Finish", "LoadExamplePortrait", "AlignFaces", "PasteFacesBack",
          "InvertByOptimization", "InversionOptions", "LoadGANEncoder", "InvertWithEncoder", "ReconstructionReport",
          "FindDirections", "DirectionPreviewGrid", "ApplyDirection", "LoadDirections", "SaveDirections", "AlignVideoFaces",
          "InvertVideo", "MovingCrop",
