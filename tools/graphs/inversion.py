@@ -85,5 +85,5 @@ VIDEO_BLUEPRINT = Blueprint(
     "Turns one face of a video into a toon or cartoon, frame by frame, and pastes it back (StyleGAN, Toonify): video in; "
     "video, frames and mask out.",
     {"video": [("parts", "video")], "look": [("toon", "file")], "swap_at": [("blend", "swap_at")],
-     "coarse": [("blend", "coarse")], "steps": [("invert", "steps")]},
+     "strength": [("blend", "strength")], "coarse": [("blend", "coarse")], "steps": [("invert", "steps")]},
     {"video": Out("create"), "frames": Out("paste"), "mask": Out("paste", 1)})

@@ -112,5 +112,5 @@ TOONIFY_BLUEPRINT = Blueprint(
     _INSIDE, "Turns the face of a photograph into a toon, cartoon or painting and pastes it back (StyleGAN, Toonify): image "
              "in; pasted image, toon and mask out.",
     {"image": [("align", "image"), ("paste", "image")], "look": [("toon", "file")], "swap_at": [("blend", "swap_at")],
-     "coarse": [("blend", "coarse")], "quality": [("invert", "quality")]},
+     "strength": [("blend", "strength")], "coarse": [("blend", "coarse")], "quality": [("invert", "quality")]},
     {"pasted": Out("paste"), "toon": Out("render"), "mask": Out("paste", 1)})
