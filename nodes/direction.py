@@ -9,7 +9,7 @@ from . import files
 from .image import CHUNK
 from .images import preview_text, to_image
 from .latent import RANGES
-from .progress import progress
+from .progress import progress, tell_of_rows
 from .residency import Resident, on_device
 from .schema import MAX_SEED, RESOLUTIONS, advanced, schema
 from .types import Direction, Latent, StyleGAN
@@ -116,6 +116,7 @@ class ApplyDirection(io.ComfyNode):
                 strength_to: float, steps: int, layers: str, from_px: str = "4", to_px: str = "32") -> io.NodeOutput:
         on_device(model)
         where = f"{from_px}-{to_px}" if layers == "custom" else None if layers == AS_FOUND else layers
+        tell_of_rows(model.core, latents)
         strengths = sg.even_steps(strength_from, strength_to, steps)
         return io.NodeOutput(sg.apply_direction(latents, directions, which, strengths, model.core, where).to("cpu"))
 

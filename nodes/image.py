@@ -8,7 +8,7 @@ from comfy_api.latest import io
 from .. import stylegan_core as sg
 from ..stylegan_core.networks.line_network import LineNetwork
 from .images import preview_images, to_core, to_image, with_alpha_of
-from .progress import progress
+from .progress import progress, tell_of_rows
 from .residency import Resident, on_device, precision_on
 from .schema import advanced, schema
 from .types import Latent, StyleGAN
@@ -47,6 +47,7 @@ class GenerateImage(io.ComfyNode):
     def execute(cls, model: Resident, latents: sg.Latents, noise: str, noise_variant: int = 0,
                 at_once: int = CHUNK, translate_x: float = 0.0, translate_y: float = 0.0, rotate: float = 0.0) -> io.NodeOutput:
         on_device(model, batch=min(at_once, len(latents)))
+        tell_of_rows(model.core, latents)
         moved = any((translate_x, translate_y, rotate))
         transform = sg.input_transform((translate_x, translate_y), rotate / 360) if moved else None
         images = sg.render(model.core, latents, noise_mode=noise, seed=noise_variant, transform=transform, chunk=at_once,

@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from .. import stylegan_core as sg
 from . import files
 from .images import preview_text
+from .progress import tell_of_rows
 from .residency import Resident, on_device
 from .schema import MAX_SEED, RESOLUTIONS, advanced, schema
 from .types import Latent, StyleGAN
@@ -71,6 +72,7 @@ class TruncateLatents(io.ComfyNode):
     @classmethod
     def execute(cls, model: Resident, latents: sg.Latents, truncation_psi: float, truncate_up_to: str) -> io.NodeOutput:
         on_device(model)
+        tell_of_rows(model.core, latents)
         truncated = latents.truncate(model.core, truncation_psi, cutoff(model, truncate_up_to))
         return io.NodeOutput(truncated.to("cpu"))
 
@@ -100,6 +102,7 @@ class MixStyles(io.ComfyNode):
     def execute(cls, model: Resident, latents: sg.Latents, style: sg.Latents, layers: str, from_px: str = "64",
                 to_px: str = "1024") -> io.NodeOutput:
         on_device(model)
+        tell_of_rows(model.core, latents, style)
         where = f"{from_px}-{to_px}" if layers == "custom" else layers
         return io.NodeOutput(sg.mix_latents(latents, style, model.core, where).to("cpu"))
 

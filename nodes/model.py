@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from comfy_api.latest import io
 
 from .. import stylegan_core as sg
@@ -77,7 +79,7 @@ class SaveStyleGAN(io.ComfyNode):
     def execute(cls, model: Resident, name: str, notes: str = "") -> io.NodeOutput:
         path = files.new_output(files.MODELS, name)
         sg.save(model.core, path, {"notes": {**model.core.info.notes, "comment": notes}} if notes else None)
-        return io.NodeOutput(str(path), ui=preview_text(f"saved {path.name}"))
+        return io.NodeOutput(str(path), ui=preview_text(f"saved {path.name}\nlicence: {model.core.info.licence}"))
 
 
 class BlendByResolution(io.ComfyNode):
@@ -162,7 +164,8 @@ class BlendPreviewGrid(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return schema(
             "Blend Preview Grid", "model", shows=True,
-            description="One picture of every swap point in both directions, to choose swap_at by eye.",
+            description="One picture of every swap point in both directions, or of a row of strengths, to choose swap_at or "
+                        "strength by eye.",
             search_aliases=["layer swap grid", "toonify grid", "contact sheet"],
             inputs=[
                 StyleGAN.Input("base", tooltip="The model whose mapping is kept."),
@@ -174,16 +177,20 @@ class BlendPreviewGrid(io.ComfyNode):
                                                                             "shown."),
                 advanced(io.Combo.Input("mode", options=MODES, default="swap", tooltip="How the two models meet: "
                                                                                        "hard, or by a ramp.")),
+                io.Combo.Input("shows", options=["swap points", "strengths"], default="swap points", optional=True,
+                               tooltip="swap points: where the models change over, in both directions. strengths: from the "
+                                       "base (0) over the other model (1) to exaggeration."),
             ],
-            outputs=[io.Image.Output("grid", tooltip="Columns: up to how many pixels the coarse side reaches. Rows: for "
-                                                     "each face, other coarse, then base coarse.")])
+            outputs=[io.Image.Output("grid", tooltip="Columns: up to how many pixels the coarse side reaches; rows, for each "
+                                                     "face: other coarse, then base coarse. Or a column a strength.")])
 
     @classmethod
     def execute(cls, base: Resident, other: Resident, latents: sg.Latents, cell_size: int, max_faces: int,
-                mode: str = "swap") -> io.NodeOutput:
+                mode: str = "swap", shows: str = "swap points") -> io.NodeOutput:
         on_device(base, other, batch=max_faces)
         shown, steps = latents.pick(range(min(max_faces, len(latents)))), progress()
-        grid = to_image(sg.blend_grid(base.core, other.core, shown, cell=cell_size, mode=mode, on_step=steps))
+        drawn = sg.strength_grid if shows == "strengths" else partial(sg.blend_grid, mode=mode)
+        grid = to_image(drawn(base.core, other.core, shown, cell=cell_size, on_step=steps))
         return io.NodeOutput(grid, ui=steps.result(grid, cls))
 
 

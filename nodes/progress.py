@@ -67,6 +67,11 @@ def tell(notes: Iterable[str]) -> None:
             server.send_sync(NOTE_EVENT, {"node": context and context.node_id, "text": note}, server.client_id)
 
 
+def tell_of_rows(model: Any, *latents: Any) -> None:
+    """What the row rule does to latents of a model of another depth."""
+    tell(dict.fromkeys(filter(None, [some.note(model) for some in latents])))
+
+
 @contextmanager
 def rescued(rescue: Callable[[], str | None]) -> Iterator[None]:
     """ComfyUI drops a node's outputs when it is cancelled or fails; `rescue` then saves what there is and says where."""

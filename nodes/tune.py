@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from .. import stylegan_core as sg
 from . import files
 from .images import preview_text, to_core, to_image
-from .progress import progress, rescued
+from .progress import progress, rescued, tell_of_rows
 from .residency import Resident, on_device
 from .schema import MAX_SEED, advanced, schema
 from .types import Delta, Latent, StyleGAN
@@ -60,6 +60,7 @@ class TuneModelToImage(io.ComfyNode):
         device = on_device(model, batch=GRADIENT_FACTOR * min(len(image), preset.chunk))
         options = dataclasses.replace(preset, steps=steps or preset.steps, locality=protect_others, identity=identity,
                                       rank=rank, seed=seed)
+        tell_of_rows(model.core, latents)
         tuner = sg.Tuner(model.core, latents, to_core(image).to(device), options)
         steps = progress()
         with rescued(lambda: keep(tuner)):
@@ -119,7 +120,8 @@ class SaveModelDelta(io.ComfyNode):
     @classmethod
     def execute(cls, delta: sg.Delta, name: str) -> io.NodeOutput:
         path = delta.save(files.new_output(files.DELTAS, name))
-        return io.NodeOutput(str(path), ui=preview_text(f"saved {path.name}, {delta.nbytes / 1e6:.1f} MB"))
+        licence = delta.origin.chain.get("licence", "unknown")
+        return io.NodeOutput(str(path), ui=preview_text(f"saved {path.name}, {delta.nbytes / 1e6:.1f} MB\nlicence: {licence}"))
 
 
 class LoadModelDelta(io.ComfyNode):

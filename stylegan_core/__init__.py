@@ -56,7 +56,7 @@ from .pictures.files import read_image, write_image
 from .pictures.finish import finish, redrawn
 from .pictures.moving_crop import moving_crop
 from .pictures.rendering import render
-from .pictures.sheets import blend_grid, contact_sheet
+from .pictures.sheets import blend_grid, contact_sheet, strength_grid
 from .pipeline import Toonified, ToonOptions, toonify
 from .pipeline import paste as paste_toons
 from .runtime import at_precision
@@ -98,6 +98,7 @@ __all__ = [
     "inspect", "interpolate", "invert", "invert_video", "join_styles", "lerp", "load", "mix", "mix_latents", "moving_crop",
     "outline_faces", "parse_curve", "parse_indices", "parse_numbers", "parse_weights", "paste_face", "paste_toons",
     "pasting_notes", "preset_color", "read_image", "recommend_styles", "recommendation_sheet", "redrawn", "refine_style",
-    "render", "report", "return_faces", "rows_between", "sample_z", "save", "slerp", "smooth_over_time", "style_grid",
-    "style_sheet", "take_faces", "take_video_faces", "toonify", "transfer_style", "tune", "video_notes", "write_image",
+    "render", "report", "return_faces", "rows_between", "sample_z", "save", "slerp", "smooth_over_time", "strength_grid",
+    "style_grid", "style_sheet", "take_faces", "take_video_faces", "toonify", "transfer_style", "tune", "video_notes",
+    "write_image",
 ]

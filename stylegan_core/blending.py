@@ -20,7 +20,7 @@ from torch import Tensor
 
 from .errors import BlendMismatch, InvalidInput
 from .networks.generators.base import Generator, StyledLayer
-from .networks.info import ModelInfo
+from .networks.info import ModelInfo, joined_licences
 from .runtime import alias, rebuild
 
 Mode = Literal["swap", "smooth", "linear"]
@@ -348,5 +348,5 @@ def _lineage(parents: Sequence[Generator], curves: Sequence[dict[str, float]], h
          "curve": curve, **({"parents": list(p.info.parents)} if p.info.parents else {})}
         for p, curve in zip(parents, curves, strict=True)
     )
-    licences = dict.fromkeys(p.info.licence for p in parents)
-    return ModelInfo(family=parents[0].info.family, parents=listed, licence=" + ".join(licences), notes={"blend": how})
+    licence = joined_licences(p.info.licence for p in parents)
+    return ModelInfo(family=parents[0].info.family, parents=listed, licence=licence, notes={"blend": how})

@@ -22,6 +22,7 @@ from ..inversion import PRESETS, InversionOptions, Inverter
 from ..inversion.encode import encode
 from ..latents import Latents, class_label, sample_z
 from ..networks.generators.base import Generator
+from ..networks.info import joined_licences
 from ..networks.style_weights import format_weights
 from ..pictures.files import SUFFIXES, read_image, write_image
 from ..pictures.rendering import render
@@ -72,7 +73,7 @@ def _details(facts: Any) -> str:
 def convert(a: argparse.Namespace) -> int:
     check_target(a.out, SAFETENSORS, a.overwrite, add=False)
     model = load(_model_path(a.file), which=a.weights, resolution=a.resolution)
-    _say(f"wrote {save(model, a.out, dtype=_storage(a), overwrite=a.overwrite)}")
+    _say("\n".join([f"wrote {save(model, a.out, dtype=_storage(a), overwrite=a.overwrite)}", *_licence(model)]))
     return 0
 
 
@@ -90,7 +91,7 @@ def generate(a: argparse.Namespace) -> int:
     if a.grid:
         write_image(contact_sheet(torch.cat(small), min(COLUMNS, len(names)), cell=min(256, model.img_resolution)),
                     grid, a.overwrite)
-    _say(f"wrote {len(names)} pictures to {a.out}")
+    _say("\n".join([f"wrote {len(names)} pictures to {a.out}", *_licence(model)]))
     return 0
 
 
@@ -101,7 +102,7 @@ def blend(a: argparse.Namespace) -> int:
                          strength=a.strength)
     written = save(mixed, a.out, dtype=_storage(a), overwrite=a.overwrite)
     told = filter(None, [mixed.info.notes.get("warning"), strength_note(a.strength)])
-    _say("\n".join([f"wrote {written}", *told]))
+    _say("\n".join([f"wrote {written}", *told, *_licence(mixed)]))
     return 0
 
 
@@ -121,7 +122,8 @@ def invert(a: argparse.Namespace) -> int:
     write_image(found.images, picture, a.overwrite)
     found.latents.save(codes, a.overwrite)
     told = "interrupted; wrote" if interrupted else "wrote"
-    _say("\n".join([f"{told} the best of {found.steps_done} steps to {a.out}{_losses(found.losses)}", *found.notes]))
+    _say("\n".join([f"{told} the best of {found.steps_done} steps to {a.out}{_losses(found.losses)}", *found.notes,
+                    *_licence(model)]))
     return INTERRUPTED if interrupted else 0
 
 
@@ -133,13 +135,14 @@ def tune(a: argparse.Namespace) -> int:
     preset = TUNE_PRESETS[a.quality]
     options = replace(preset, seed=a.seed, locality=a.locality, steps=preset.steps if a.steps is None else a.steps)
     crop, latents = read_image(a.crop), Latents.load(a.latents)
-    tuner = Tuner(load_generator(a.model, a.device), latents, crop.to(a.device), options)
+    model = load_generator(a.model, a.device)
+    tuner = Tuner(model, latents, crop.to(a.device), options)
     interrupted = _interrupted(tuner, "tune")
     found = tuner.result()
     write_image(found.images, picture, a.overwrite)
     found.delta.save(kept, a.overwrite)
     told = "interrupted; wrote" if interrupted else "wrote"
-    _say(f"{told} the best of {found.steps_done} steps to {a.out}{_losses(found.losses)}")
+    _say("\n".join([f"{told} the best of {found.steps_done} steps to {a.out}{_losses(found.losses)}", *_licence(model)]))
     return INTERRUPTED if interrupted else 0
 
 
@@ -160,7 +163,7 @@ def toonify(a: argparse.Namespace) -> int:
     work = _Toonifier(a)
     _check_all([*places.values()], a.overwrite)
     made = work.draw(photo, places, a.overwrite, shown=True)
-    _say("\n".join([f"wrote {', '.join(places)} to {a.out}{_losses(made.losses)}", *made.notes]))
+    _say("\n".join([f"wrote {', '.join(places)} to {a.out}{_losses(made.losses)}", *made.notes, *work.licence]))
     return 0
 
 
@@ -172,7 +175,7 @@ def _toonify_folder(a: argparse.Namespace) -> int:
 
     report, some = each_picture("toonify", pictures, is_done,
                                 lambda name, path: work.draw(read_image(path), _toon_places(a, name), overwrite=True))
-    _say(report)
+    _say("\n".join([report, *work.licence]))
     return int(not some)
 
 
@@ -196,6 +199,7 @@ class _Toonifier:
             strength=a.strength, precision=a.precision)
         self.base, self.toon = load_generator(a.base, self.device), load_generator(a.toon, self.device)
         self.encoder = None if encoder == "none" else load_kind(encoder, "encoder", self.device)
+        self.licence = _licence(self.base, self.toon)
 
     def draw(self, photo: Tensor, places: dict[str, Path], overwrite: bool, shown: bool = False) -> Toonified:
         """Toonify and write; shown: with a bar for each stage."""
@@ -228,7 +232,8 @@ def transfer(a: argparse.Namespace) -> int:
     pasted, _ = return_faces(photo, styled[:1], places, seen=seen)
     for part, images in zip(parts, (crops, seen, styled, pasted), strict=True):
         write_image(images if len(images) == 1 else contact_sheet(images, min(COLUMNS, len(images))), files[part], a.overwrite)
-    _say(f"wrote {', '.join(parts)} to {a.out} ({', '.join(style.names)} at {format_weights(weights)})")
+    _say("\n".join([f"wrote {', '.join(parts)} to {a.out} ({', '.join(style.names)} at {format_weights(weights)})",
+                    *_licence(dual, bank)]))
     return 0
 
 
@@ -287,6 +292,12 @@ class Bar:
         self.bar.update(i - self.bar.n)
         if i == n:
             self.bar.close()
+
+
+def _licence(*models: Any) -> list[str]:
+    """A line on the licences that what is made of the models inherits; none where their files say nothing."""
+    told = joined_licences(model.info.licence for model in models)
+    return [] if told == "unknown" else [f"licence: {told}"]
 
 
 def _losses(losses: dict[str, Tensor]) -> str:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
+
+JOINED = " + "
+
+
+def joined_licences(licences: Iterable[str]) -> str:
+    """Each once: what is made of several models stands under all of their licences."""
+    return JOINED.join(dict.fromkeys(part for licence in licences for part in licence.split(JOINED)))
 
 
 @dataclass(frozen=True)

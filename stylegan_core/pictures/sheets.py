@@ -19,6 +19,7 @@ from .files import from_uint8, to_uint8
 from .rendering import render
 
 MARGIN = 4
+STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
 PAPER, INK = (255, 255, 255), (30, 30, 30)
 
 
@@ -105,6 +106,22 @@ def blend_grid(base: Generator, other: Generator, latents: Latents, cell: int = 
     titles = ["none", *(f"{point} px" for point in points), "all"]
     rows = ["other\nup to", "base\nup to"] * len(latents)
     return contact_sheet(images, len(titles), titles, rows)
+
+
+@torch.no_grad()
+def strength_grid(base: Generator, other: Generator, latents: Latents, strengths: Sequence[float] = STRENGTHS, cell: int = 160,
+                  on_step: OnStep | None = None) -> Tensor:
+    """How far to go from base to other, a column each, and a row a latent -> one picture [1, 3, h, w] in [-1, 1].
+
+    Layers above 32 px go to the other model at most, since they break beyond (see blend).
+    """
+    columns: list[Tensor] = []
+    for i, strength in enumerate(strengths):
+        model = blend(base, other, other.img_resolution, strength=(strength, strength))
+        columns.append(_shrunk(render(model, latents), cell))
+        if on_step is not None:
+            on_step(i + 1, len(strengths), columns[-1])
+    return contact_sheet(torch.stack(columns, dim=1).flatten(0, 1), len(strengths), [f"{s:g}" for s in strengths])
 
 
 def _pair(base: Generator, other: Generator, point: int, mode: Mode) -> tuple[Generator, Generator]:

@@ -22,7 +22,7 @@ from ..checkpoints.tensors import FLOATS
 from ..errors import AtelierError, DeltaMismatch, InvalidInput, LoadError
 from ..latents import ModelSignature, fingerprint
 from ..networks.generators.base import Generator
-from ..networks.info import ModelInfo
+from ..networks.info import ModelInfo, joined_licences
 from ..runtime import alias, rebuild
 
 FAMILY = "delta"
@@ -197,6 +197,6 @@ def _grouped(tensors: Mapping[str, Tensor]) -> dict[str, Part]:
 
 def _child_info(model: Generator, delta: Delta, strength: float) -> ModelInfo:
     """info of the tuned model: its parent is the model, its licence the model's and that of the delta's origin."""
-    licences = dict.fromkeys((model.info.licence, str(delta.origin.chain.get("licence", "unknown"))))
-    return ModelInfo(family=model.info.family, parents=(lineage(model),), licence=" + ".join(licences),
+    licence = joined_licences((model.info.licence, str(delta.origin.chain.get("licence", "unknown"))))
+    return ModelInfo(family=model.info.family, parents=(lineage(model),), licence=licence,
                      notes={"delta": {"strength": strength, "tuned on": delta.origin.chain.get("name", ""), **delta.notes}})

@@ -104,6 +104,16 @@ def test_latents_mix_truncate_walk_combine_pick_and_return_from_disk(engine):
     assert np.abs(pixels(engine, "returned/*.png") - expected(found, model)).max() <= 1.01
 
 
+def test_latents_of_another_depth_are_drawn_with_a_note(engine):
+    """By the row rule: tiny_large is tiny_base's mapping with one block more."""
+    engine.succeed({"base": load(), "large": load("tiny_large.safetensors"), "latents": sample(),
+                    "image": generate(["large", 0], ["latents", 0]), "save": save(["image", 0], "carried/a")})
+    base, large = (sg.load(engine.base / f"models/stylegan/tiny_{name}.safetensors") for name in ("base", "large"))
+    latents = sg.Latents(sg.sample_z([1, 2], base.z_dim), "z", base).truncate(base, 0.7)
+    assert np.abs(pixels(engine, "carried/*.png") - expected(latents, large)).max() <= 1.01
+    assert latents.note(large) and latents.note(large) in Path(engine.log.name).read_text()
+
+
 def test_finish_draws_any_picture_anew(engine):
     """At its own size or four times as large, as the library does; what surrounds a pasted face too, where that is wanted."""
     engine.succeed(sampled("finish/a") | {

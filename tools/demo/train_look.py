@@ -51,12 +51,15 @@ def main() -> None:
     parser.add_argument("look")
     parser.add_argument("work", type=Path)
     parser.add_argument("--base", type=Path, default=None, help="the 1024 px base, when it isn't the built-in one")
+    parser.add_argument("--start", default=None, help="a look whose finer layers it begins with")
     args = parser.parse_args()
     base: Generator = sg.load(args.base or sg.builtin("base"))  # type: ignore[assignment]
     shaped = sg.blend(base, sg.load(args.work / "structure_final.safetensors"), 32)  # type: ignore[arg-type]
     latents = sg.Latents(torch.cat([family_ws(base.mapping, i, base.num_ws) for i in range(COUNT)]), "w+", base)
     samples = sampled([base, shaped], latents, args.work / "sampled")
     targets = stylized(args.look, samples, args.work / args.look)
+    if args.start:
+        base, shaped = (sg.blend(model, sg.load(sg.builtin(args.start)), 32, coarse="base") for model in (base, shaped))  # type: ignore[arg-type, assignment]
     train(PairsTrainer(base, OPTIONS, [shaped]), latents, targets, args.work / args.look, range(COUNT - 6, COUNT), 60)
 
 

@@ -7,13 +7,20 @@ from .parts import FOLDER, Blueprint, Group, Node, Out, encoder, found, loader, 
 BLEND = Node("blend", "AtelierBlendStyleGANsByResolution",
              {"base": Out("base"), "other": Out("toon"), "swap_at": "1024", "coarse": "other"})
 RENDER = Node("render", "AtelierGenerateImage", {"model": Out("blend"), "latents": Out("invert")})
-PASTE = Node("paste", "AtelierPasteFacesBack", {"image": Out("photo"), "crops": Out("render"), "faces": Out("align", 1)})
+
+def pasted(found_by: str = "invert") -> Node:
+    return Node("paste", "AtelierPasteFacesBack", {"image": Out("photo"), "crops": Out("render"), "faces": Out("align", 1),
+                                                   "reconstruction": Out(found_by, 1)})
+
+
+PASTE = pasted()
 MODELS = [loader("base", "base"), loader("toon", "figurine"), encoder()]
 
 TOONIFY = [
     Group("1 Your picture", [
         note("## Toonify a portrait\nPress **Run**. For a picture of your own, choose it in *Load Image*.\n\nThen move "
-             "**strength** of the blend: 0 is the photograph's person, 1 the look, beyond 1 exaggerated. *Load StyleGAN* has "
+             "**strength** of the blend: 0 is the photograph's person, 1 the look, beyond 1 exaggerated; the strip shows "
+             "the way. *Load StyleGAN* has "
              "three looks: figurine, ink, painting. Only the last nodes run again.\n\nThe encoder finds the face at once; "
              "*Invert by Optimization* brings it nearer. In a hurry, bypass it (Ctrl+B)."),
         photo()]),
@@ -22,9 +29,10 @@ TOONIFY = [
     Group("4 Blend and draw", [BLEND, RENDER, PASTE]),
     Group("5 Results", [save("save_pasted", Out("paste"), "toonify/5_pasted"),
                         save("save_toon", Out("render"), "toonify/3_toon")]),
-    Group("Every swap point", [
-        Node("grid", "AtelierBlendPreviewGrid", {"base": Out("base"), "other": Out("toon"), "latents": Out("invert")}),
-        save("save_grid", Out("grid"), "toonify/4_blend_grid")]),
+    Group("Every strength", [
+        Node("grid", "AtelierBlendPreviewGrid", {"base": Out("base"), "other": Out("toon"), "latents": Out("invert"),
+                                                 "cell_size": 256, "shows": "strengths"}),
+        save("save_grid", Out("grid"), "toonify/4_strengths")]),
     Group("On the way", [save("save_crop", Out("align"), "toonify/1_crop"),
                          save("save_inversion", Out("invert", 1), "toonify/2_inversion")]),
 ]
@@ -37,7 +45,7 @@ TOONIFY_FOLDER = [
     Group("2 Models", MODELS),
     Group("3 Find the faces", found(Out("base"), polish=False)),
     Group("4 Blend and draw", [
-        BLEND, Node("render", "AtelierGenerateImage", {"model": Out("blend"), "latents": Out("encode")}), PASTE]),
+        BLEND, Node("render", "AtelierGenerateImage", {"model": Out("blend"), "latents": Out("encode")}), pasted("encode")]),
     Group("5 Results", [save("save_pasted", Out("paste"), "toonify_folder/pasted")]),
 ]
 
@@ -112,5 +120,6 @@ TOONIFY_BLUEPRINT = Blueprint(
     _INSIDE, "Turns the face of a photograph into a toon, cartoon or painting and pastes it back (StyleGAN, Toonify): image "
              "in; pasted image, toon and mask out.",
     {"image": [("align", "image"), ("paste", "image")], "look": [("toon", "file")], "swap_at": [("blend", "swap_at")],
-     "strength": [("blend", "strength")], "coarse": [("blend", "coarse")], "quality": [("invert", "quality")]},
+     "strength": [("blend", "strength")], "coarse": [("blend", "coarse")], "quality": [("invert", "quality")],
+     "whole": [("paste", "whole")]},
     {"pasted": Out("paste"), "toon": Out("render"), "mask": Out("paste", 1)})

@@ -220,6 +220,7 @@ def test_lineage_names_both_parents_and_the_curve():
     told = [(p["name"], p["sha256"], p["licence"]) for p in child.info.parents]
     assert told == [("faces.pt", "aa", "CC0"), ("toon.pkl", "bb", "CC-BY")]
     assert child.info.parents[1]["curve"]["b8.conv0"] == 1.0 and child.info.parents[1]["curve"]["b16.conv0"] == 0.0
+    assert blend(child, base, 8).info.licence == "CC0 + CC-BY"
     assert child.info.licence == "CC0 + CC-BY" and child.info.notes["blend"]["resolution"] == 8
     again = blend(child, other, 4)
     assert again.info.parents[0]["parents"][0]["name"] == "faces.pt"

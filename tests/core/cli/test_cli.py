@@ -131,6 +131,20 @@ def test_invert_writes_crop_picture_and_latents(models, photo, tmp_path, any_fac
     assert sg.read_image(tmp_path / "out" / "me_crop.png").shape == (1, 3, 16, 16)
 
 
+def test_what_is_made_names_the_licence_that_it_inherits(models, tmp_path, capsys) -> None:
+    child = sg.load(models["toon"])
+    sg.save(child, tmp_path / "own.safetensors", {"licence": "CC-BY-4.0"})
+    runs = [("blend", models["base"], tmp_path / "own.safetensors", "--out", tmp_path / "b.safetensors"),
+            ("convert", tmp_path / "b.safetensors", tmp_path / "c.safetensors"),
+            ("generate", tmp_path / "c.safetensors", "--psi", 0, "--out", tmp_path / "out"),
+            ("info", tmp_path / "c.safetensors")]
+    for words in runs:
+        assert main([str(word) for word in words]) == 0
+        assert "licence: unknown + CC-BY-4.0" in capsys.readouterr().out, words
+    assert main(["generate", str(models["base"]), "--psi", "0", "--out", str(tmp_path / "quiet")]) == 0
+    assert "licence" not in capsys.readouterr().out
+
+
 def test_interrupting_an_inversion_keeps_the_best(models, photo, tmp_path, any_face, monkeypatch, capsys) -> None:
     def stop(bar, i: int, n: int, preview: torch.Tensor) -> None:
         if i == 2:
