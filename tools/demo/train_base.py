@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig, haar  # noqa: E402
+from stylegan_core.networks.generators.mobile_layers import haar  # noqa: E402
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig  # noqa: E402
 from stylegan_core.networks.mapping import MappingConfig  # noqa: E402
 from tools.demo.fitting import Fit, fit, load_pairs, to_model_range  # noqa: E402
 from tools.demo.recipe import student_ws  # noqa: E402

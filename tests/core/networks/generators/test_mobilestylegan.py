@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from benchmarks.twins.mobilestylegan import inverse_haar as plain_inverse_haar
 from benchmarks.twins.mobilestylegan import synthesize
-from stylegan_core.networks.generators import mobilestylegan
-from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig, haar, inverse_haar
+from stylegan_core.networks.generators import mobile_strips
+from stylegan_core.networks.generators.mobile_layers import haar, inverse_haar
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 from stylegan_core.networks.mapping import MappingConfig
 from tests.core.networks.models import shake
 
@@ -50,10 +51,9 @@ def test_maps_made_a_few_rows_at_a_time_are_the_same(channels: tuple[int, ...], 
     model, ws = tiny(channels, seed), torch.randn(2, 3 * len(channels) - 1, 8)
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
         maps = [torch.randn(2, 1, *shape) for shape in model.synthesis.noise_shapes()]
-        for streamed in (0, 2000):
-            patch.setattr(mobilestylegan, "STREAM_BYTES", streamed)
-            patch.setattr(mobilestylegan, "STRIP_BYTES", strip)
-            close(model.synthesis(ws, noise=maps), synthesize(model, ws, maps))
+        patch.setattr(mobile_strips, "STRIP_BYTES", strip)
+        close(model.synthesis(ws, noise=maps), synthesize(model, ws, maps))
+        close(model.synthesis(ws, noise_mode="none"), synthesize(model, ws, []))
 
 
 def test_gradients_are_the_plain_twins() -> None:
