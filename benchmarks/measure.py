@@ -23,12 +23,13 @@ from stylegan_core.runtime import fast_type
 WIDTHS = (512, 512, 512, 512, 512, 256, 128, 64, 32)  # StyleGAN2 config-f
 
 
-def best(call: Callable[[], object], repeats: int) -> float:
-    """Seconds of the fastest of `repeats` calls after one to warm up (none for a single one).
+def clock() -> float:
+    """Seconds; with one thread CPU time, which other work on the machine disturbs less."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
-    With one thread it is CPU time, which other work on the machine disturbs less.
-    """
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+
+def best(call: Callable[[], object], repeats: int) -> float:
+    """Seconds of the fastest of `repeats` calls after one to warm up (none for a single one)."""
     if repeats > 1:
         call()
     times = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -23,7 +23,7 @@ from .color import match_color
 from .detection import Face, find_faces
 from .grain import match_grain
 from .paste import FEATHER, check_amounts, face_mask, paste_faces
-from .surroundings import WORK_SIZE, replace_head
+from .surroundings import WORK_SIZE, KnownHead, replace_head
 
 WhenNone = Literal["error", "skip", "whole image"]
 Which = str | Sequence[int]
@@ -42,6 +42,8 @@ class FacePlace:
     transform: FaceTransform
     number: int | None = None
     """Of the face among those of its photograph, largest first from 0; None for a central square."""
+    head: KnownHead = field(default_factory=KnownHead, init=False, repr=False)
+    """The photograph's own head in the crop, once something was pasted there."""
 
 
 def check_which(which: Which) -> list[int] | None:
@@ -140,7 +142,8 @@ def return_faces(images: Tensor, crops: Tensor, places: Sequence[FacePlace], fea
         for i, transform in zip(mine, transforms, strict=True):
             given = None if masks is None else masks[i % len(masks)]
             face = None if seen is None else seen[i]
-            crop, mask = _fitted(crops[i].to(image), image, transform, given, outline, face, feather, color_match)
+            crop, mask = _fitted(crops[i].to(image), image, transform, given, outline, face, feather, color_match,
+                                 places[i].head)
             own.append(crop)
             used.append(mask)
         ground = redrawn(image[None])[0] if whole else image
@@ -150,7 +153,7 @@ def return_faces(images: Tensor, crops: Tensor, places: Sequence[FacePlace], fea
 
 
 def _fitted(crop: Tensor, image: Tensor, transform: FaceTransform, mask: Tensor | None, outline: Outline, seen: Tensor | None,
-            feather: float, color_match: float) -> tuple[Tensor, Tensor]:
+            feather: float, color_match: float, known: KnownHead) -> tuple[Tensor, Tensor]:
     """The crop in the photograph's colors, and its mask [1, h, w]."""
     frame = face_mask(WORK_SIZE if mask is None else mask.shape[-1], feather, "square").to(image)
     if mask is None and outline != "head":
@@ -159,7 +162,7 @@ def _fitted(crop: Tensor, image: Tensor, transform: FaceTransform, mask: Tensor 
     if color_match > 0:
         crop = match_color(crop, frame if mask is None else mask.to(image), image, transform, color_match)
     if mask is None:
-        crop, mask = replace_head(crop, cut_again(image, transform, WORK_SIZE), None if seen is None else seen.to(image))
+        crop, mask = replace_head(crop, cut_again(image, transform, WORK_SIZE), None if seen is None else seen.to(image), known)
     return crop, mask.to(image) * frame
 
 

@@ -8,6 +8,9 @@ do for a whole patch, here for the surroundings alone, so that nothing bleeds in
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -26,16 +29,37 @@ SOLID = 0.5
 """A head mask of more counts as head where colors are carried around it."""
 
 
+@dataclass(eq=False)
+class KnownHead:
+    """The photograph's own head, found once for all that is pasted over it, and again where the photograph is another."""
+
+    digest: bytes = b""
+    points: Tensor | None = None
+    """[5, 2] as shares of the crop's side; None where no face is seen."""
+    mask: Tensor | None = None
+    """[1, 256, 256]."""
+
+    def of(self, photo: Tensor, seen: Tensor | None) -> tuple[Tensor | None, Tensor]:
+        """photo and seen, [3, 256, 256] each -> points and mask."""
+        digest = hashlib.blake2b(b"".join(x.cpu().numpy().tobytes() for x in (photo, seen) if x is not None)).digest()
+        if self.mask is None or digest != self.digest:
+            (self.points,), self.digest = crop_points(photo[None]), digest
+            self.mask = head_mask(photo[None], None if seen is None else seen[None], [self.points])[0]
+        return self.points, self.mask.to(photo)
+
+
 @torch.no_grad()
-def replace_head(crop: Tensor, photo: Tensor, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def replace_head(crop: Tensor, photo: Tensor, seen: Tensor | None = None,
+                 known: KnownHead | None = None) -> tuple[Tensor, Tensor]:
     """crop [3, S, S], the new face; photo [3, s, s], what it replaces -> the crop with the photograph's colors around its
     head, and the mask [1, 256, 256] (0 to 1) of what to paste.
 
     seen: what a face model made of the photograph, [3, s', s']; with it hands, hats and glasses before the head are kept.
+    known: remembers the photograph's head for the next crop.
     """
     small, new = _at(photo, WORK_SIZE), _at(crop, WORK_SIZE)
-    points = crop_points(small[None])
-    old_head = head_mask(small[None], None if seen is None else _at(seen, WORK_SIZE)[None], points)[0]
+    found, old_head = (known or KnownHead()).of(small, None if seen is None else _at(seen, WORK_SIZE))
+    points = [found]
     new_head = head_mask(new[None], None, points)[0] * _grown(old_head, SLACK)
     both = torch.maximum(old_head, new_head)
     outside = (_grown(both, SLACK / 3) < SOLID).to(small)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from prompts import generate, inverted, load, sample, sampled, save, swap
+from prompts import generate, inverted, load, node, sample, sampled, save, swap
 from support import pixels, tiny
 
 import stylegan_core as sg
@@ -23,11 +23,16 @@ def test_second_run_is_served_from_the_cache(comfyui):
     assert set(comfyui.succeed(prompt)["cached"]) == set(prompt)
 
 
-def test_moving_the_swap_point_runs_only_what_follows(comfyui):
-    prompt = blended("8", "moved/a")
+def test_moving_a_slider_runs_only_what_follows(comfyui):
+    prompt = inverted("moved/a", toon=load("tiny_toon.safetensors"), blend=swap("8"),
+                      image=generate(["blend", 0], ["invert", 0]),
+                      paste=node("AtelierPasteFacesBack", image=["photo", 0], crops=["image", 0], faces=["faces", 1],
+                                 feather=0.1, color_match=0.0), save=save(["paste", 0], "moved/a"))
     comfyui.succeed(prompt)
-    cached = comfyui.succeed(prompt | {"blend": swap("16")})["cached"]
-    assert set(cached) == {"base", "toon", "latents"}
+    moved = swap("16")
+    for inputs in (moved["inputs"], moved["inputs"] | {"strength": 1.5}):
+        again = comfyui.succeed(prompt | {"blend": moved | {"inputs": inputs}})["executed"]
+        assert sorted(again) == ["blend", "image", "paste", "save"]
 
 
 def test_an_edited_checkpoint_is_loaded_again(comfyui):

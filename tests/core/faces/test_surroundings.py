@@ -7,6 +7,7 @@ import torch
 
 from benchmarks.paste import measured
 from stylegan_core.faces.batch import FacePlace, central_square, return_faces, take_faces
+from stylegan_core.faces.frame import crop_points
 from stylegan_core.faces.grain import match_grain
 from stylegan_core.faces.resample import gaussian_blur
 from stylegan_core.faces.surroundings import carried_in, replace_head
@@ -46,6 +47,26 @@ def test_shoulders_and_what_lies_before_the_face_are_kept(astronaut, detector) -
     assert mask[0, 235:, :40].max() < 0.05 and mask[0, 235:, -40:].max() < 0.05
     assert mask[0, 175:, 200:].mean() < 0.1 and mask[0, 110:150, 100:150].min() > 0.95
     assert toon.shape == (3, 256, 256) and toon.abs().max() <= 1
+
+
+def test_the_photographs_head_is_found_once(astronaut, detector, monkeypatch) -> None:
+    """What is pasted anew where a slider moved is the same to the bit; another photograph or reconstruction is noticed."""
+    crop, places = take_faces(astronaut[None], 256, detector=detector)
+    looked: list[int] = []
+    monkeypatch.setattr("stylegan_core.faces.surroundings.crop_points", lambda x: looked.append(1) or crop_points(x, detector))
+
+    def pasted(new, photo=astronaut, at=None, seen=None):
+        return return_faces(photo[None], new, at or places, seen=seen)[0]
+
+    def fresh():
+        return [FacePlace(0, places[0].transform)]
+
+    first, moved = pasted(crop.flip(-1)), pasted(-crop)
+    assert len(looked) == 1
+    assert torch.equal(moved, pasted(-crop, at=fresh())) and not torch.equal(moved, first)
+    for other in ({"photo": astronaut * 0.9}, {"seen": crop.flip(-1)}):
+        again, count = pasted(-crop, **other), len(looked)
+        assert torch.equal(again, pasted(-crop, at=fresh(), **other)) and len(looked) == count + 1
 
 
 def test_colors_are_carried_in_smoothly() -> None:
