@@ -60,7 +60,7 @@ class InvertWithEncoder(io.ComfyNode):
                                        "blended, tuned): checks that they fit and renders the reconstruction."),
                 advanced(io.Int.Input("passes", default=5, min=1, max=50,
                                       tooltip="ReStyle and the built-in encoder: how often they look at their own result and "
-                                              "correct it; the built-in one three times at most, and only with a model.")),
+                                              "correct it; the built-in one four times at most, and only with a model.")),
                 advanced(io.Int.Input("stage", default=-1, min=-1, max=25,
                                       tooltip="e4e only: the last row of the code that may differ from the first. 0: one "
                                               "code for all layers, easiest to edit; -1: all rows, closest.")),

@@ -15,6 +15,7 @@ from ..networks.encoders.psp import RESTYLE_PASSES
 from ..networks.generators.base import Generator, plain_generator
 from ..runtime import OnStep, run_chunked
 from .refinement import PASSES, refine
+from .small import small_variant
 from .spaces import Coordinates
 
 
@@ -51,11 +52,13 @@ def encode(encoder: PortraitEncoder, images: Tensor, model: Generator | None = N
                            f"size, size]; cut the faces out with Align Faces first.")
     check_finite(images, "Image")
 
+    small = None if model is None or not isinstance(encoder, CompactEncoder) or not passes else small_variant(model)
+
     def codes_of(some: Tensor) -> Tensor:
-        codes = encoder.encode(some, model, stage, passes).tensor
-        if model is None or not isinstance(encoder, CompactEncoder) or not passes:
-            return codes
-        return refine(model, some, codes, whitened(encoder), min(passes, PASSES))
+        if model is None or small is None or not isinstance(encoder, CompactEncoder):
+            return encoder.encode(some, model, stage, passes).tensor
+        codes = refine(small, some, encoder.encode(some, small).tensor, whitened(encoder), min(passes, PASSES))
+        return Latents(codes, encoder.space, small).fit(model).tensor
 
     codes = run_chunked(codes_of, images, chunk, "cpu", on_step)
     made_for = encoder.signature if encoder.signature.mapping_hash else None

@@ -17,7 +17,7 @@ from ..networks.generators.base import Generator
 from ..ops.resize import resize_area
 from .spaces import Coordinates
 
-PASSES = 3
+PASSES = 4
 """After which identity gains little more a pass."""
 
 

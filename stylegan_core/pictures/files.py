@@ -17,6 +17,8 @@ from ..errors import InvalidInput
 MAX_SIDE = 4096
 """Larger photographs are shrunk on reading; no face crop here needs more."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+COMPRESSION = 4
+"""Of PNG files: a third of the time of the usual 6, for five in a hundred more bytes."""
 SIXTEEN_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -95,5 +97,5 @@ def write_image(image: Tensor, path: str | Path, overwrite: bool = False) -> Pat
 def write_picture(picture: Image.Image, path: Path, overwrite: bool = False, quality: int = 95) -> Path:
     """Encode a picture in the format of its suffix and write it whole or not at all. Raises SaveError."""
     data = io.BytesIO()
-    picture.save(data, Image.registered_extensions()[path.suffix.lower()], quality=quality)
+    picture.save(data, Image.registered_extensions()[path.suffix.lower()], quality=quality, compress_level=COMPRESSION)
     return write_bytes(path, data.getbuffer(), overwrite)
