@@ -3,7 +3,6 @@ another color space), and never more colorful than the photograph around it."""
 
 from __future__ import annotations
 
-import kornia
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -27,8 +26,8 @@ def match_color(crop: Tensor, soft: Tensor, image: Tensor, transform: FaceTransf
     """crop [3, S, S] in the colors of image [3, H, W], as far as `amount` says (0 to 1); soft [1, s, s]: what is pasted."""
     place = photo_grid(MATCH_SIZE, transform, image)
     inside = ((place.abs() <= 1).all(-1)).to(crop)[None]
-    photo = _to_lab(sample(image, place, "bilinear"))
-    small, under = _to_lab(_small(crop)), _small(soft)
+    photo = to_lab(sample(image, place, "bilinear")[None])[0]
+    small, under = to_lab(_small(crop)[None])[0], _small(soft)
     skin = (reach(place_grid(MATCH_SIZE), SKIN_CENTER, SKIN_RADII, 2.0) < 1).to(crop)
     # a mask of one's own may leave the skin out, a photo may end before it: then everything pasted counts
     weight = next((w for w in (under * inside * skin, under * inside) if w.sum() >= 1), None)
@@ -44,10 +43,12 @@ def match_color(crop: Tensor, soft: Tensor, image: Tensor, transform: FaceTransf
 
     tone = _tone(photo[:, inside[0] > 0])
     most, found = (_colorfulness(x[:, inside[0] > 0], tone) for x in (photo, shifted(small)))
-    matched = shifted(_to_lab(crop))
+    matched = shifted(to_lab(crop[None])[0])
     plain = _toned(matched[:1], tone)
     matched = torch.cat([matched[:1], plain + (matched[1:] - plain) * (VIVID * most / found.clamp(min=1e-3)).clamp(max=1.0)])
-    rgb = kornia.color.lab_to_rgb(matched[None])[0] * 2 - 1
+    from kornia.color import lab_to_rgb  # late: see to_lab
+
+    rgb = lab_to_rgb(matched[None])[0] * 2 - 1
     return crop + amount * (rgb - crop)
 
 
@@ -73,8 +74,11 @@ def _small(x: Tensor) -> Tensor:
     return functional.interpolate(x[None], size=(MATCH_SIZE, MATCH_SIZE), mode="bilinear", antialias=True)[0]
 
 
-def _to_lab(image: Tensor) -> Tensor:
-    return kornia.color.rgb_to_lab(((image + 1) / 2).clamp(0, 1)[None])[0]
+def to_lab(images: Tensor) -> Tensor:
+    """[B, 3, H, W] in [-1, 1] -> CIE Lab, lightness from 0 to 100."""
+    from kornia.color import rgb_to_lab  # late: a fifth of a second, which most commands need not wait
+
+    return rgb_to_lab(((images + 1) / 2).clamp(0, 1))
 
 
 def _moments(lab: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import kornia
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -18,6 +17,7 @@ from torch.nn import functional
 from ..errors import InvalidInput
 from .align import face_quad
 from .checks import check_finite
+from .color import to_lab
 from .frame import FRAME_POINTS, crop_points
 from .geometry import place_grid, reach
 
@@ -68,12 +68,14 @@ def _one(photo: Tensor, other: Tensor | None, points: Tensor, grow: float) -> Te
     radii = HEAD_RADII[0] * (1 + grow), HEAD_RADII[1] * (1 + grow)
     egg = SHARPNESS * (1 - reach(narrowed, HEAD_CENTER, radii, HEAD_POWER))
     face = reach(place, FACE_CENTER, FACE_RADII, 2.0)
-    lab = _lab(photo)
-    fit = torch.zeros_like(egg) if other is None else _agreement(lab, _lab(other), face < 1)
+    lab = to_lab(photo[None])[0]
+    fit = torch.zeros_like(egg) if other is None else _agreement(lab, to_lab(other[None])[0], face < 1)
     odds = egg + fit + _color_odds(lab, egg.sigmoid() * fit.clamp(max=0).sigmoid() * 2, (-egg).sigmoid())
     mask = torch.maximum(_blurred(odds.sigmoid()[None], SMOOTH)[0], ((1.3 - face) / 0.4).clamp(0, 1))
     guide = ((photo + 1) / 2).clamp(0, 1)[None]
-    snapped = kornia.filters.guided_blur(guide, mask[None, None], GUIDE_WINDOW, GUIDE_EPS)[0, 0]
+    from kornia.filters import guided_blur  # late: see to_lab
+
+    snapped = guided_blur(guide, mask[None, None], GUIDE_WINDOW, GUIDE_EPS)[0, 0]
     return (snapped * 1.1 - 0.05).clamp(0, 1) * (egg / 2 + 2).clamp(0, 1)
 
 
@@ -105,13 +107,11 @@ def _frame_of(points: Tensor) -> Tensor:
     return (at @ torch.linalg.inv(axes)).float()
 
 
-def _lab(image: Tensor) -> Tensor:
-    return kornia.color.rgb_to_lab(((image + 1) / 2).clamp(0, 1)[None])[0]
-
-
 def _blurred(x: Tensor, sigma: float) -> Tensor:
+    from kornia.filters import gaussian_blur2d
+
     size = 2 * int(3 * sigma) + 1
-    return kornia.filters.gaussian_blur2d(x[None], (size, size), (sigma, sigma))[0]
+    return gaussian_blur2d(x[None], (size, size), (sigma, sigma))[0]
 
 
 def _agreement(lab: Tensor, other: Tensor, face: Tensor) -> Tensor:

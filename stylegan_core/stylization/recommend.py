@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import kornia
 import torch
 from torch import Tensor
 
 from ..errors import InvalidInput
-from ..faces.color import SKIN_CENTER, SKIN_RADII
+from ..faces.color import SKIN_CENTER, SKIN_RADII, to_lab
 from ..faces.frame import FaceMeasures, crop_points
 from ..faces.geometry import place_grid, reach
 from ..latents import Latents
@@ -152,7 +151,7 @@ def exemplar_distances(photo: Tensor, exemplars: Tensor, detector: MTCNN | None 
 def face_colors(images: Tensor) -> Tensor:
     """[B, 3, S, S] in FFHQ's frame -> [B, 6]: mean and standard deviation of the face's CIE Lab, brow to chin."""
     inside = (reach(place_grid(images.shape[-1]), SKIN_CENTER, SKIN_RADII, 2.0) < 1).to(images.device)
-    lab = kornia.color.rgb_to_lab(((images[:, :3].float() + 1) / 2).clamp(0, 1))[:, :, inside]
+    lab = to_lab(images[:, :3].float())[:, :, inside]
     return torch.cat([lab.mean(2), lab.std(2)], dim=1)
 
 
