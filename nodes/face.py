@@ -110,24 +110,36 @@ class HeadMask(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return schema(
             "Head Mask", "face",
-            description="Finds face and hair in aligned crops, so that Paste Faces Back leaves hats, hands and backgrounds of "
-                        "the photograph alone.",
-            search_aliases=["face segmentation", "hair mask", "keep background"],
+            description="Masks of head (face and hair) and of the face alone, in aligned crops or, with faces and photograph "
+                        "linked, where they lie in the photograph. Of photographs, toons and drawings alike.",
+            search_aliases=["face segmentation", "hair mask", "keep background", "face mask", "inpaint face"],
             inputs=[
-                io.Image.Input("image", tooltip="Aligned photographs, as Align Faces gives them."),
+                io.Image.Input("image", tooltip="Aligned faces: photographs, as Align Faces gives them, or what was made of "
+                                                "them."),
                 io.Image.Input("reconstruction", optional=True,
                                tooltip="What an inversion or encoder made of them: where the two disagree, there is no head, "
                                        "and the photograph is kept."),
                 io.Float.Input("grow", default=0.0, min=-0.5, max=1.0, step=0.02,
                                tooltip="Makes the area in which a head may be larger, for big hair, or smaller."),
+                Faces.Input("faces", optional=True, tooltip="From Align Faces: the masks then lie over the photograph."),
+                io.Image.Input("photograph", optional=True, tooltip="The photographs of faces, of that size or another; the "
+                                                                    "pasted ones will do."),
             ],
             outputs=[io.Mask.Output("mask", tooltip="White on face and hair, soft at the edge: for crop_mask of Paste Faces "
-                                                    "Back.")])
+                                                    "Back."),
+                     io.Mask.Output("face", tooltip="White from brow to chin.")])
 
     @classmethod
-    def execute(cls, image: torch.Tensor, grow: float, reconstruction: torch.Tensor | None = None) -> io.NodeOutput:
+    def execute(cls, image: torch.Tensor, grow: float, reconstruction: torch.Tensor | None = None, faces: list | None = None,
+                photograph: torch.Tensor | None = None) -> io.NodeOutput:
+        if (faces is None) != (photograph is None):
+            raise sg.InvalidInput("Head Mask got one of faces and photograph; link both, and the masks lie over the "
+                                  "photograph, or none.")
         other = None if reconstruction is None else to_core(reconstruction)
-        return io.NodeOutput(to_mask(sg.head_mask(to_core(image), other, grow=grow)))
+        masks = sg.head_and_face(to_core(image), other, grow=grow)
+        if photograph is not None:
+            masks = [sg.return_masks(mask, to_core(photograph), faces or []) for mask in masks]
+        return io.NodeOutput(*map(to_mask, masks))
 
 
 NODES = (AlignFaces, PasteFacesBack, HeadMask)

@@ -26,10 +26,10 @@ from .errors import (
     UnsupportedCheckpoint,
 )
 from .faces import align_face, detect_faces, paste_face
-from .faces.batch import outline_faces, pasting_notes, return_faces, take_faces
+from .faces.batch import outline_faces, pasting_notes, return_faces, return_masks, take_faces
 from .faces.detection import find_faces
 from .faces.frame import alignment_notes
-from .faces.head_mask import head_mask
+from .faces.head_mask import head_and_face, head_mask
 from .faces.smoothing import smooth_over_time, take_video_faces, video_notes
 from .inversion import PRESETS, InversionOptions, InversionResult, Inverter, invert
 from .inversion.encode import PortraitEncoder, encode
@@ -89,16 +89,15 @@ __all__ = [
     "PRESETS", "STYLE_PRESETS", "TUNE_PRESETS", "AtelierError", "BlendMismatch", "Blender", "Delta", "DeltaMismatch",
     "DestylizeOptions", "Destylized", "Destylizer", "Directions", "DualStyleGAN", "FaceNotFound", "InvalidInput",
     "InversionOptions", "InversionResult", "Inverter", "LatentMismatch", "Latents", "LoadError", "ModelSignature",
-    "PortraitEncoder", "Recommendation", "RefineOptions", "Refined", "Refinement", "Report", "SaveError", "StyleBank",
-    "Styles", "ToonOptions", "Toonified", "TrainingStopped", "TuneOptions", "Tuned", "Tuner", "UnsafeCheckpoint",
-    "UnsupportedCheckpoint", "VideoInverter", "VideoOptions", "align_face", "alignment_notes", "apply_delta",
-    "apply_direction", "at_precision", "blend", "blend_grid", "blend_many", "blend_styles", "builtin", "choose_weights",
-    "class_label", "contact_sheet", "describe", "destylize", "detect_faces", "direction_grid", "encode", "even_steps",
-    "example_portrait", "find_directions", "find_faces", "finish", "format_weights", "head_mask", "input_transform",
-    "inspect", "interpolate", "invert", "invert_video", "join_styles", "lerp", "load", "mix", "mix_latents", "moving_crop",
-    "outline_faces", "parse_curve", "parse_indices", "parse_numbers", "parse_weights", "paste_face", "paste_toons",
-    "pasting_notes", "preset_color", "read_image", "recommend_styles", "recommendation_sheet", "redrawn", "refine_style",
-    "render", "report", "return_faces", "rows_between", "sample_z", "save", "slerp", "smooth_over_time", "strength_grid",
-    "style_grid", "style_sheet", "take_faces", "take_video_faces", "toonify", "transfer_style", "tune", "video_notes",
-    "write_image",
+    "PortraitEncoder", "Recommendation", "RefineOptions", "Refined", "Refinement", "Report", "SaveError", "StyleBank", "Styles",
+    "ToonOptions", "Toonified", "TrainingStopped", "TuneOptions", "Tuned", "Tuner", "UnsafeCheckpoint", "UnsupportedCheckpoint",
+    "VideoInverter", "VideoOptions", "align_face", "alignment_notes", "apply_delta", "apply_direction", "at_precision", "blend",
+    "blend_grid", "blend_many", "blend_styles", "builtin", "choose_weights", "class_label", "contact_sheet", "describe",
+    "destylize", "detect_faces", "direction_grid", "encode", "even_steps", "example_portrait", "find_directions", "find_faces",
+    "finish", "format_weights", "head_and_face", "head_mask", "input_transform", "inspect", "interpolate", "invert",
+    "invert_video", "join_styles", "lerp", "load", "mix", "mix_latents", "moving_crop", "outline_faces", "parse_curve",
+    "parse_indices", "parse_numbers", "parse_weights", "paste_face", "paste_toons", "pasting_notes", "preset_color",
+    "read_image", "recommend_styles", "recommendation_sheet", "redrawn", "refine_style", "render", "report", "return_faces",
+    "return_masks", "rows_between", "sample_z", "save", "slerp", "smooth_over_time", "strength_grid", "style_grid",
+    "style_sheet", "take_faces", "take_video_faces", "toonify", "transfer_style", "tune", "video_notes", "write_image",
 ]

@@ -22,7 +22,7 @@ from .checks import check_finite
 from .color import match_color
 from .detection import Face, find_faces
 from .grain import match_grain
-from .paste import FEATHER, check_amounts, face_mask, paste_faces
+from .paste import FEATHER, check_amounts, face_mask, paste_faces, place_mask
 from .surroundings import WORK_SIZE, KnownHead, replace_head
 
 WhenNone = Literal["error", "skip", "whole image"]
@@ -150,6 +150,19 @@ def return_faces(images: Tensor, crops: Tensor, places: Sequence[FacePlace], fea
         pasted, mask = paste_faces(ground, own, transforms, feather, masks=used)
         done.append((match_grain(ground, pasted, mask, grain), mask))
     return torch.stack([image for image, _ in done]), torch.stack([mask for _, mask in done])
+
+
+def return_masks(masks: Tensor, images: Tensor, places: Sequence[FacePlace]) -> Tensor:
+    """Masks [N, 1, s, s] in the crops' frames, 0 to 1 -> [B, 1, H, W] over the photographs [B, C, H, W]; several unite.
+
+    As what is pasted, they end softly at the crops' edges. Raises InvalidInput.
+    """
+    _check_return(images, masks.expand(-1, 3, -1, -1), places, masks, "head", None)
+    placed, frame = images.new_zeros(len(images), 1, *images.shape[2:]), face_mask(masks.shape[-1], shape="square").to(masks)
+    for mask, place in zip(masks * frame, places, strict=True):
+        at = place.image
+        placed[at] = torch.maximum(placed[at], place_mask(mask, place.transform, images[at]))
+    return placed
 
 
 def _fitted(crop: Tensor, image: Tensor, transform: FaceTransform, mask: Tensor | None, outline: Outline, seen: Tensor | None,

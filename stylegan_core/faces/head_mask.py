@@ -53,16 +53,24 @@ def head_mask(photo: Tensor, reconstruction: Tensor | None = None, points: Seque
     None finds them, and takes the average face's where it finds none. grow: part by which the egg is larger (or
     smaller, below 0). Raises InvalidInput.
     """
+    return head_and_face(photo, reconstruction, points, grow)[0]
+
+
+@torch.no_grad()
+def head_and_face(photo: Tensor, reconstruction: Tensor | None = None, points: Sequence[Tensor | None] | Tensor | None = None,
+                  grow: float = 0.0) -> tuple[Tensor, Tensor]:
+    """As head_mask, and the mask of the face alone, [B, 1, S, S]: brow to chin, soft at the edge. Raises InvalidInput."""
     _check(photo, reconstruction, grow)
     small = _resized(photo, WORK_SIZE)
     found = [FRAME_POINTS if p is None else p for p in (crop_points(small) if points is None else points)]
     others = [None] * len(small) if reconstruction is None else _resized(reconstruction.to(photo), WORK_SIZE)
     masks = [_one(image, others[i % len(others)], found[i], grow) for i, image in enumerate(small)]
-    return _resized(torch.stack(masks)[:, None], photo.shape[-1]).clamp(0, 1).to(photo)
+    head, face = _resized(torch.stack(masks), photo.shape[-1]).clamp(0, 1).to(photo).split(1, dim=1)
+    return head, face
 
 
 def _one(photo: Tensor, other: Tensor | None, points: Tensor, grow: float) -> Tensor:
-    """[3, s, s] -> mask [s, s]."""
+    """[3, s, s] -> masks of head and face [2, s, s]."""
     place = _frame_of(points).to(photo)
     narrowed = torch.stack([place[..., 0] / (1 - TAPER * place[..., 1].clamp(0, 1)), place[..., 1]], -1)
     radii = HEAD_RADII[0] * (1 + grow), HEAD_RADII[1] * (1 + grow)
@@ -71,12 +79,13 @@ def _one(photo: Tensor, other: Tensor | None, points: Tensor, grow: float) -> Te
     lab = to_lab(photo[None])[0]
     fit = torch.zeros_like(egg) if other is None else _agreement(lab, to_lab(other[None])[0], face < 1)
     odds = egg + fit + _color_odds(lab, egg.sigmoid() * fit.clamp(max=0).sigmoid() * 2, (-egg).sigmoid())
-    mask = torch.maximum(_blurred(odds.sigmoid()[None], SMOOTH)[0], ((1.3 - face) / 0.4).clamp(0, 1))
+    inner = ((1.3 - face) / 0.4).clamp(0, 1)
+    mask = torch.maximum(_blurred(odds.sigmoid()[None], SMOOTH)[0], inner)
     guide = ((photo + 1) / 2).clamp(0, 1)[None]
     from kornia.filters import guided_blur  # late: see to_lab
 
     snapped = guided_blur(guide, mask[None, None], GUIDE_WINDOW, GUIDE_EPS)[0, 0]
-    return (snapped * 1.1 - 0.05).clamp(0, 1) * (egg / 2 + 2).clamp(0, 1)
+    return torch.stack([(snapped * 1.1 - 0.05).clamp(0, 1) * (egg / 2 + 2).clamp(0, 1), inner])
 
 
 def _check(photo: Tensor, reconstruction: Tensor | None, grow: float) -> None:

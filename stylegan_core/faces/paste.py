@@ -91,6 +91,17 @@ def paste_faces(
     return image, united
 
 
+def place_mask(mask: Tensor, transform: FaceTransform, image: Tensor) -> Tensor:
+    """A mask [1, s, s] in the crop's frame -> [1, H, W] over the photograph [C, H, W] or its enlarged or shrunk copy."""
+    transform = transform.for_photo(image)
+    placed = image.new_zeros(1, *image.shape[1:])
+    if (region := _region(transform, image)) is not None:
+        x0, y0, x1, y1 = region
+        fitted = _fit_to(mask.to(image), transform.side).clamp(0, 1)
+        placed[:, y0:y1, x0:x1] = sample(fitted, crop_grid(transform, region).to(image), "bilinear", "zeros")
+    return placed
+
+
 def face_mask(size: int, feather: float = FEATHER, shape: MaskShape = "face") -> Tensor:
     """[1, size, size], 0 to 1: the mask paste_face uses, in the crop's frame."""
     return _shape_at(place_grid(size), feather, shape)

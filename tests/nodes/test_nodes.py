@@ -175,3 +175,42 @@ def test_stylegan3_turns(engine):
         wanted = ((image + 1) * 127.5).permute(0, 2, 3, 1).numpy()
         assert np.abs(pixels(engine, f"sg3/{name}_*.png") - wanted).max() <= 1.01
     assert np.abs(pixels(engine, "sg3/turned_*.png").astype(float) - pixels(engine, "sg3/straight_*.png")).mean() > 1
+
+
+def toons_with_masks(prefix, count, **more):
+    """Faces of the pictures drawn and pasted, with the masks of head and face over the photographs."""
+    both = node("ImageBatch", image1=["photo", 0], image2=["photo", 0])
+    outs = {"pasted": ["paste", 0], "head": ["head", 0], "face": ["face", 0]}
+    return {
+        "photo": node("AtelierLoadExamplePortrait"), "pictures": both, "base": load(),
+        "faces": aligned(64, image=["pictures", 0]), "latents": sample(count=count),
+        "image": generate(["base", 0], ["latents", 0]),
+        "paste": node("AtelierPasteFacesBack", image=["pictures", 0], crops=["image", 0], faces=["faces", 1], feather=0.1,
+                      color_match=0.0),
+        "masks": node("AtelierHeadMask", image=["faces", 0], grow=0.0, faces=["faces", 1], photograph=["paste", 0]),
+        "head": node("MaskToImage", mask=["masks", 0]), "face": node("MaskToImage", mask=["masks", 1]),
+        **{f"save_{name}": save(source, f"{prefix}/{name}") for name, source in outs.items()},
+    } | more
+
+
+def check_masks(engine, prefix):
+    head, face, pasted = (pixels(engine, f"{prefix}/{name}*") / 255 for name in ("head", "face", "pasted"))
+    assert head.shape == face.shape == pasted.shape == (2, 512, 512, 3)
+    assert head.sum() > 1.5 * face.sum() > 0 and (face > head + 0.35).mean() < 0.01
+    assert (head[0] == head[1]).all() and (face[0] == face[1]).all()
+
+
+def test_masks_of_a_batch_lie_over_its_photographs(comfyui):
+    comfyui.succeed(toons_with_masks("masks_batch", 2))
+    check_masks(comfyui, "masks_batch")
+    lacking = toons_with_masks("masks_bad", 2)
+    del lacking["masks"]["inputs"]["photograph"]
+    assert "faces and photograph" in comfyui.fail(lacking)
+
+
+def test_a_list_of_photographs_runs_one_by_one(comfyui):
+    """The host calls each node a picture where it is fed a list: what comes out is the batch's."""
+    both = node("ImageBatch", image1=["photo", 0], image2=["photo", 0])
+    comfyui.succeed(toons_with_masks("masks_list", 1, both=both,
+                                     pictures=node("RebatchImages", images=["both", 0], batch_size=1)))
+    check_masks(comfyui, "masks_list")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .parts import CLIP, Blueprint, Group, Node, Out, encoder, found, loader, note, photo, save
+from .parts import CLIP, MASKS, Blueprint, Group, Node, Out, encoder, found, loader, masks, note, photo, save
 
 
 def report(key: str, inputs: dict, title: str) -> Node:
@@ -81,9 +81,10 @@ TOONIFY_VIDEO = [
 ]
 
 VIDEO_BLUEPRINT = Blueprint(
-    [Group("Video", [PARTS]), Group("Models", MODELS), Group("Face", FILM), Group("Toon", [*DRAWN, CREATED])],
+    [Group("Video", [PARTS]), Group("Models", MODELS), Group("Face", FILM),
+     Group("Toon", [*DRAWN, CREATED, masks(Out("render"), FRAMES)])],
     "Turns one face of a video into a toon or cartoon, frame by frame, and pastes it back (StyleGAN, Toonify): video in; "
-    "video, frames and mask out.",
+    "video, frames and masks out.",
     {"video": [("parts", "video")], "look": [("toon", "file")], "swap_at": [("blend", "swap_at")],
      "strength": [("blend", "strength")], "coarse": [("blend", "coarse")], "steps": [("invert", "steps")]},
-    {"video": Out("create"), "frames": Out("paste"), "mask": Out("paste", 1)})
+    {"video": Out("create"), "frames": Out("paste"), "mask": Out("paste", 1), **MASKS})

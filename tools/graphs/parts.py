@@ -80,3 +80,12 @@ def found(model: Out, polish: bool = True) -> list[Node]:
     return [Node("align", "AtelierAlignFaces", {"image": Out("photo"), "size_of": model, "faces_taken": "largest"}),
             Node("encode", "AtelierInvertWithEncoder", {"encoder": Out("encoder"), "image": Out("align"), "model": model}),
             *([polished] if polish else [])]
+
+
+def masks(image: Out, photograph: Out | None = None) -> Node:
+    """Head and face of what was drawn, over the photograph where there is one."""
+    over = {} if photograph is None else {"faces": Out("align", 1), "photograph": photograph}
+    return Node("masks", "AtelierHeadMask", {"image": image, **over})
+
+
+MASKS = {"head_mask": Out("masks"), "face_mask": Out("masks", 1)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from .parts import Blueprint, Group, Node, Out, bank, dual, encoder, found, loader, note, photo, save
+from .parts import MASKS, Blueprint, Group, Node, Out, bank, dual, encoder, found, loader, masks, note, photo, save
 
 BASE = Out("dual", 1)
 
@@ -118,21 +118,24 @@ TRANSFER_BLUEPRINT = Blueprint(
      Group("Style", [Node("pick", "AtelierPickStyle", {"styles": Out("bank"), "which": "0"}),
                      transfer("transfer", Out("invert"), Out("pick")),
                      Node("paste", "AtelierPasteFacesBack",
-                          {"image": Out("photo"), "crops": Out("transfer"), "faces": Out("align", 1)})])],
+                          {"image": Out("photo"), "crops": Out("transfer"), "faces": Out("align", 1)}),
+                     masks(Out("transfer"), Out("photo"))])],
     "Draws the face of a photograph in the style of an exemplar, as cartoon, caricature or painting (DualStyleGAN), and "
-    "pastes it back: image in; pasted image, portrait and mask out.",
-    {"image": [("align", "image"), ("paste", "image")], "which": [("pick", "which")],
+    "pastes it back: image in; pasted image, portrait and masks out.",
+    {"image": [("align", "image"), ("paste", "image"), ("masks", "photograph")], "which": [("pick", "which")],
      "structure_weight": [("transfer", "structure_weight")], "color_weight": [("transfer", "color_weight")],
      "quality": [("invert", "quality")]},
-    {"pasted": Out("paste"), "portrait": Out("transfer"), "mask": Out("paste", 1)})
+    {"pasted": Out("paste"), "portrait": Out("transfer"), "mask": Out("paste", 1), **MASKS})
 
 DESTYLIZE_BLUEPRINT = Blueprint(
     [Group("Models", [dual(), loader("toon", "figurine"), encoder()]),
      Group("Face", [Node("align", "AtelierAlignFaces",
                          {"image": Out("photo"), "size_of": BASE, "faces_taken": "largest", "when_none": "whole image"}),
-                    replace(DESTYLIZE, inputs=DESTYLIZE.inputs | {"image": Out("align"), "steps": 100, "truncation": 0.7})])],
+                    replace(DESTYLIZE, inputs=DESTYLIZE.inputs | {"image": Out("align"), "steps": 100, "truncation": 0.7}),
+                    masks(Out("destylize"))])],
     "Finds the plausible face behind a drawn portrait, cartoon to photo, and the drawing's style code (DualStyleGAN, pSp): "
-    "image in; face, latents and style out.",
+    "image in; face, its masks, latents and style out.",
     {"image": [("align", "image")], "styled": [("toon", "file")], "steps": [("destylize", "steps")],
      "truncation": [("destylize", "truncation")]},
-    {"face": Out("destylize"), "intrinsic": Out("destylize", 1), "style": Out("destylize", 2), "drawing": Out("align")})
+    {"face": Out("destylize"), "intrinsic": Out("destylize", 1), "style": Out("destylize", 2), "drawing": Out("align"),
+     **MASKS})

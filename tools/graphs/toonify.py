@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .parts import FOLDER, Blueprint, Group, Node, Out, encoder, found, loader, note, photo, save
+from .parts import FOLDER, MASKS, Blueprint, Group, Node, Out, encoder, found, loader, masks, note, photo, save
 
 BLEND = Node("blend", "AtelierBlendStyleGANsByResolution",
              {"base": Out("base"), "other": Out("toon"), "swap_at": "1024", "coarse": "other"})
@@ -114,12 +114,14 @@ BLEND_GRID = [
         Node("keep", "AtelierSaveStyleGAN", {"model": Out("curve"), "name": "toon_curve"})]),
 ]
 
-_INSIDE = [Group("Models", MODELS), Group("Face", found(Out("base"))), Group("Toon", [BLEND, RENDER, PASTE])]
+_INSIDE = [Group("Models", MODELS), Group("Face", found(Out("base"))),
+           Group("Toon", [BLEND, RENDER, PASTE, masks(Out("render"), Out("photo"))])]
 
 TOONIFY_BLUEPRINT = Blueprint(
     _INSIDE, "Turns the face of a photograph into a toon, cartoon or painting and pastes it back (StyleGAN, Toonify): image "
-             "in; pasted image, toon and mask out.",
-    {"image": [("align", "image"), ("paste", "image")], "look": [("toon", "file")], "swap_at": [("blend", "swap_at")],
+             "in; pasted image, toon and masks out.",
+    {"image": [("align", "image"), ("paste", "image"), ("masks", "photograph")],
+     "look": [("toon", "file")], "swap_at": [("blend", "swap_at")],
      "strength": [("blend", "strength")], "coarse": [("blend", "coarse")], "quality": [("invert", "quality")],
      "whole": [("paste", "whole")]},
-    {"pasted": Out("paste"), "toon": Out("render"), "mask": Out("paste", 1)})
+    {"pasted": Out("paste"), "toon": Out("render"), "mask": Out("paste", 1), **MASKS})

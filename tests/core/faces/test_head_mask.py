@@ -7,9 +7,9 @@ import torch
 
 from stylegan_core.assets import example_portrait
 from stylegan_core.errors import InvalidInput
-from stylegan_core.faces.batch import return_faces, take_faces
+from stylegan_core.faces.batch import return_faces, return_masks, take_faces
 from stylegan_core.faces.frame import FRAME_POINTS, check_aligned, crop_points
-from stylegan_core.faces.head_mask import head_mask
+from stylegan_core.faces.head_mask import head_and_face, head_mask
 from stylegan_core.pictures.files import read_image
 
 HAIR, CHIN, NOSE = (40, 128), (225, 128), (160, 128)
@@ -72,6 +72,34 @@ def test_pasting_through_a_mask_leaves_the_rest(photo, crops, points) -> None:
     assert 0.3 < used.sum() / oval.sum() < 1.3
     with pytest.raises(InvalidInput, match="Head Mask"):
         return_faces(photo, green, crops[1], masks=mask.expand(3, -1, -1, -1))
+
+
+def test_the_face_is_brow_to_chin_inside_the_head(crops, points) -> None:
+    head, face = head_and_face(crops[0], None, points)
+    assert torch.equal(head, head_mask(crops[0], None, points)) and face.shape == head.shape
+    assert at(face, NOSE) > 0.9 and at(face, HAIR) < 0.1 and at(face, CORNER) < 0.1
+    assert (face > head + 0.3).float().mean() < 0.01 and 0.15 < face.sum() / head.sum() < 0.7
+
+
+def test_masks_lie_over_the_photograph(photo, crops, points) -> None:
+    """Where the crop was cut out; in a batch each over its own, in an enlarged copy as well."""
+    _, face = head_and_face(crops[0], None, points)
+    (place,) = crops[1]
+    corners = place.transform.sampled
+    across, down = points[0, 2].tolist()
+    x, y = (corners[0] + (corners[3] - corners[0]) * across + (corners[1] - corners[0]) * down).long().tolist()
+    placed = return_masks(face, photo, crops[1])
+    assert placed.shape == (1, 1, *photo.shape[2:]) and placed.min() >= 0 and placed.max() <= 1
+    area = face.sum() * (place.transform.side / 256) ** 2
+    assert placed.sum() == pytest.approx(float(area), rel=0.1)
+    assert placed[0, 0, y, x] > 0.9 and placed[0, 0, y + round(place.transform.side), x] == 0
+    large = torch.nn.functional.interpolate(photo, scale_factor=2)
+    assert return_masks(face, large, crops[1]).sum() == pytest.approx(4 * float(placed.sum()), rel=0.05)
+    both, places = take_faces(torch.cat([photo.flip(-1), photo]), 256)
+    of_both = return_masks(head_and_face(both)[1], torch.cat([photo.flip(-1), photo]), places)
+    assert (of_both[1] - placed[0]).abs().mean() < 0.01 and (of_both[0] - placed[0].flip(-1)).abs().mean() < 0.01
+    with pytest.raises(InvalidInput, match="face"):
+        return_masks(face.expand(2, -1, -1, -1), photo, crops[1])
 
 
 def test_crops_are_told_from_photographs(photo, crops) -> None:
