@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from .. import stylegan_core as sg
 from . import files
 from .images import to_core, to_image
-from .progress import progress, rescued, tell
+from .progress import progress, saving_on_interrupt, tell
 from .residency import Resident, on_device
 from .schema import MAX_SEED, advanced, schema
 from .types import History, InversionOptions, Latent, StyleGAN
@@ -62,14 +62,14 @@ class InvertByOptimization(io.ComfyNode):
         inverter = sg.Inverter(model.core, to_core(image).to(device), space, chosen, start, mask=region,
                                folders=files.model_folders())
         steps = progress()
-        with rescued(lambda: keep(inverter)):
+        with saving_on_interrupt(lambda: save_progress(inverter)):
             found = inverter.run(steps)
         tell((*sg.alignment_notes(to_core(image)), *found.notes))
         pictures = to_image(found.images)
         return io.NodeOutput(found.latents, pictures, found.history, ui=steps.result(pictures, cls))
 
 
-def keep(inverter: sg.Inverter) -> str | None:
+def save_progress(inverter: sg.Inverter) -> str | None:
     """Save the best so far of an interrupted inversion; says how to go on."""
     if inverter.steps_done == inverter.options.start_step:
         return None

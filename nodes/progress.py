@@ -73,14 +73,14 @@ def tell_of_rows(model: Any, *latents: Any) -> None:
 
 
 @contextmanager
-def rescued(rescue: Callable[[], str | None]) -> Iterator[None]:
-    """ComfyUI drops a node's outputs when it is cancelled or fails; `rescue` then saves what there is and says where."""
+def saving_on_interrupt(save: Callable[[], str | None]) -> Iterator[None]:
+    """ComfyUI drops a node's outputs when it is cancelled or fails; `save` then saves what there is and says where."""
     try:
         yield
     except BaseException:
         try:
-            told = rescue()
+            note = save()
         except Exception as error:  # what ended the work matters more than what could not be saved
-            told = f"What was done could not be saved ({error})."
-        tell([told] if told else [])
+            note = f"What was done could not be saved ({error})."
+        tell([note] if note else [])
         raise

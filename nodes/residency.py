@@ -65,18 +65,18 @@ def _share(child: nn.Module, parents: list[nn.Module]) -> nn.Module:
     """Put the parents' parameter objects into `child` wherever the memory is theirs; returns what is new."""
     theirs = {_key(parameter): parameter for parent in parents for parameter in parent.parameters()}
     whole = {id(module) for parent in parents for module in parent.modules()}  # of a parent inside the child
-    rest = _Rest()
+    unshared = _Unshared()
     for module in (m for m in child.modules() if id(m) not in whole):
         for name, parameter in list(module.named_parameters(recurse=False)):
             shared = theirs.get(_key(parameter))
             module.register_parameter(name, parameter if shared is None else shared)
             if shared is None:
-                rest.fresh.append(parameter)
-        rest.slots += [(module, name) for name, _ in module.named_buffers(recurse=False)]
-    return rest
+                unshared.fresh.append(parameter)
+        unshared.slots += [(module, name) for name, _ in module.named_buffers(recurse=False)]
+    return unshared
 
 
-class _Rest(nn.Module):
+class _Unshared(nn.Module):
     """What a blend does not share: fresh parameters; and its buffers, which torch replaces when it moves them."""
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class _Rest(nn.Module):
         self.fresh = nn.ParameterList()
         self.slots: list[tuple[nn.Module, str]] = []
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> _Rest:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> _Unshared:
         super()._apply(fn, recurse)
         for module, name in self.slots:
             module.register_buffer(name, fn(module.get_buffer(name)))

@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from .. import stylegan_core as sg
 from . import files
 from .images import preview_text, to_core, to_image
-from .progress import progress, rescued
+from .progress import progress, saving_on_interrupt
 from .residency import Resident, on_device
 from .schema import MAX_SEED, advanced, schema
 from .style import MODEL_TIP, dual_on_device
@@ -122,14 +122,14 @@ class DestylizePortrait(io.ComfyNode):
         options = sg.DestylizeOptions(steps, lr, identity, deviation, truncation_psi=truncation, chunk=chunk, seed=seed)
         work = sg.Destylizer(base.core, styled.core, encoder.core, to_core(image).to(device), options)
         folder, steps = files.output_folder(files.LATENTS), progress()
-        with rescued(lambda: kept(work, folder)):
+        with saving_on_interrupt(lambda: finished_drawings(work, folder)):
             found = work.run(steps, folder)
         faces = {stage: to_image(picture) for stage, picture in found.faces.items()}
         return io.NodeOutput(faces["destylized"], found.intrinsic, sg.Styles.numbered(found.extrinsic, "drawing"),
                              faces["encoded"], faces["optimized"], ui=steps.result(faces["destylized"], cls))
 
 
-def kept(work: sg.Destylizer, folder: Path) -> str | None:
+def finished_drawings(work: sg.Destylizer, folder: Path) -> str | None:
     """What a cancelled destylization leaves behind, in words."""
     if not work.done:
         return None
@@ -171,13 +171,13 @@ class RefineStyle(io.ComfyNode):
         dual = dual_on_device(model, GRADIENT_FACTOR)
         options = sg.RefineOptions(steps, lr_color, lr_structure, lr_noise, contextual, seed=seed)
         work, steps = sg.Refinement(dual, intrinsic, style.codes, to_core(image), options), progress()
-        with rescued(lambda: moved(work, style.names)):
+        with saving_on_interrupt(lambda: save_styles(work, style.names)):
             refined = work.run(steps)
         pictures = to_image(refined.images)
         return io.NodeOutput(sg.Styles(refined.extrinsic, style.names), pictures, ui=steps.result(pictures, cls))
 
 
-def moved(work: sg.Refinement, names: tuple[str, ...]) -> str | None:
+def save_styles(work: sg.Refinement, names: tuple[str, ...]) -> str | None:
     """Save the styles of a cancelled refinement as they are; says how to go on."""
     if not work.begun:
         return None

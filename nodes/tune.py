@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from .. import stylegan_core as sg
 from . import files
 from .images import preview_text, to_core, to_image
-from .progress import progress, rescued, tell_of_rows
+from .progress import progress, saving_on_interrupt, tell_of_rows
 from .residency import Resident, on_device
 from .schema import MAX_SEED, advanced, schema
 from .types import Delta, Latent, StyleGAN
@@ -63,14 +63,14 @@ class TuneModelToImage(io.ComfyNode):
         tell_of_rows(model.core, latents)
         tuner = sg.Tuner(model.core, latents, to_core(image).to(device), options)
         steps = progress()
-        with rescued(lambda: keep(tuner)):
+        with saving_on_interrupt(lambda: save_progress(tuner)):
             found = tuner.run(steps)
         pictures = to_image(found.images)
         tuned = Resident(sg.apply_delta(model.core, found.delta), (model,))
         return io.NodeOutput(tuned, found.delta, pictures, ui=steps.result(pictures, cls))
 
 
-def keep(tuner: sg.Tuner) -> str | None:
+def save_progress(tuner: sg.Tuner) -> str | None:
     """Save the best so far of an interrupted tuning; says where."""
     if not tuner.steps_done:
         return None

@@ -11,7 +11,7 @@ from .. import stylegan_core as sg
 from . import files
 from .images import CoreFrames, to_core, to_image
 from .invert import GRADIENT_FACTOR
-from .progress import progress, rescued, tell
+from .progress import progress, saving_on_interrupt, tell
 from .residency import Resident, on_device
 from .schema import MAX_SEED, advanced, schema
 from .types import Encoder, Faces, InversionOptions, Latent, StyleGAN
@@ -93,13 +93,13 @@ class InvertVideo(io.ComfyNode):
         inverter = sg.VideoInverter(model.core, CoreFrames(crops), encoder and encoder.core,
                                     sg.VideoOptions(first, steps, smoothing=smoothing), folders=files.model_folders())
         try:
-            with rescued(lambda: keep(inverter)):
+            with saving_on_interrupt(lambda: save_progress(inverter)):
                 return io.NodeOutput(inverter.run(progress()))
         finally:
             tell(inverter.notes)
 
 
-def keep(inverter: sg.VideoInverter) -> str | None:
+def save_progress(inverter: sg.VideoInverter) -> str | None:
     """Save the finished frames of an interrupted video."""
     if not inverter.frames_done:
         return None

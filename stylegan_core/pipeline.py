@@ -118,8 +118,8 @@ def toonify(photo: Tensor, base: Generator, toon: Generator, options: ToonOption
     toons = render(blended, found.latents, precision=options.precision).clamp(-1, 1)
     drawn = found.images if found.images.shape == toons.shape else render(base, found.latents).clamp(-1, 1)
     pasted, mask = paste(photo, toons, places, options, drawn)
-    told = (*found.notes, found.latents.note(base), strength_note(options.strength), *pasting_notes(mask, places))
-    return Toonified(crops, tuple(places), found.latents, drawn, found.losses, toons, pasted, mask, tuple(filter(None, told)))
+    notes = (*found.notes, found.latents.note(base), strength_note(options.strength), *pasting_notes(mask, places))
+    return Toonified(crops, tuple(places), found.latents, drawn, found.losses, toons, pasted, mask, tuple(filter(None, notes)))
 
 
 def _inverted(base: Generator, crops: Tensor, options: ToonOptions, on_step: OnStep | None,

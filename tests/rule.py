@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from stylegan_core.checkpoints.detect import find_layout
-from stylegan_core.checkpoints.layout import Bundle
+from stylegan_core.checkpoints.layout import SourceState
 from stylegan_core.checkpoints.loading import build, configure
 from stylegan_core.checkpoints.tensors import LazyTensor
 
@@ -47,11 +47,11 @@ def network(tensors: dict[str, torch.Tensor], opts: dict | None = None, file: st
             dtype: torch.dtype = torch.float32) -> torch.nn.Module:
     """The network of a published state dict, through the layout table."""
     lazy = {key: LazyTensor(tuple(t.shape), t.dtype, lambda t=t: t) for key, t in tensors.items()}
-    bundle = Bundle(lazy, {f"opts.{key}": value for key, value in (opts or {}).items()}, file=file)
-    layout = find_layout(bundle)
-    canonical = layout.convert(bundle)
-    weights = {key: t.read().to(dtype) for key, t in canonical.tensors.items()}
-    return build(layout.family, configure(layout.family, canonical), weights).to(dtype)
+    state = SourceState(lazy, {f"opts.{key}": value for key, value in (opts or {}).items()}, file=file)
+    layout = find_layout(state)
+    converted = layout.convert(state)
+    weights = {key: t.read().to(dtype) for key, t in converted.tensors.items()}
+    return build(layout.family, configure(layout.family, converted), weights).to(dtype)
 
 
 def fill_all(manifest: dict) -> dict[str, torch.Tensor]:
@@ -61,5 +61,5 @@ def fill_all(manifest: dict) -> dict[str, torch.Tensor]:
 def keys_of(tensors: dict[str, torch.Tensor]) -> dict[str, str]:
     """Published name of a state dict -> name in our network."""
     lazy = {key: LazyTensor(tuple(t.shape), t.dtype, lambda t=t: t) for key, t in tensors.items()}
-    bundle = Bundle(lazy, {}, file="memory.pt")
-    return {theirs: ours for ours, theirs in find_layout(bundle).convert(bundle).origin.items()}
+    state = SourceState(lazy, {}, file="memory.pt")
+    return {theirs: ours for ours, theirs in find_layout(state).convert(state).source_keys.items()}

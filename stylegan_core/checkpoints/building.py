@@ -15,7 +15,7 @@ from ..networks.info import ModelInfo
 
 
 def build(family: str, config: Any, tensors: Mapping[str, Tensor], info: ModelInfo | None = None,
-          origin: Mapping[str, str] | None = None) -> nn.Module:
+          source_keys: Mapping[str, str] | None = None) -> nn.Module:
     """Network of FAMILIES[family] holding exactly these tensors (not copied), in eval mode without gradients.
 
     Raises LoadError when keys or shapes are not the network's.
@@ -23,7 +23,7 @@ def build(family: str, config: Any, tensors: Mapping[str, Tensor], info: ModelIn
     with _Undrawn():
         network = FAMILIES[family][1](config, info) if info else FAMILIES[family][1](config)
     slots = _slots(network)
-    _check_keys(slots, tensors, origin or {})
+    _check_keys(slots, tensors, source_keys or {})
     for key, tensor in tensors.items():
         module, leaf = slots[key]
         if leaf in module._parameters:
@@ -54,10 +54,11 @@ def _slots(network: nn.Module) -> dict[str, tuple[nn.Module, str]]:
     }
 
 
-def _check_keys(slots: Mapping[str, tuple[nn.Module, str]], tensors: Mapping[str, Tensor], origin: Mapping[str, str]) -> None:
+def _check_keys(slots: Mapping[str, tuple[nn.Module, str]], tensors: Mapping[str, Tensor],
+                source_keys: Mapping[str, str]) -> None:
     expected = {key: module._parameters.get(leaf, module._buffers.get(leaf)) for key, (module, leaf) in slots.items()}
     missing = [key for key, value in expected.items() if value is not None and key not in tensors]
-    surplus = [origin.get(key, key) for key in tensors if key not in expected]
+    surplus = [source_keys.get(key, key) for key in tensors if key not in expected]
     if missing or surplus:
         what = f"lacks {', '.join(missing[:5])}" if missing else f"has {', '.join(surplus[:5])}, which its kind does not have"
         raise LoadError(f"The file {what}; it is incomplete or from a modified network.")
@@ -65,6 +66,6 @@ def _check_keys(slots: Mapping[str, tuple[nn.Module, str]], tensors: Mapping[str
         wanted = expected[key]
         if wanted is not None and wanted.shape != tensor.shape:
             raise LoadError(
-                f"The tensor {origin.get(key, key)} has shape {list(tensor.shape)} and the network needs "
+                f"The tensor {source_keys.get(key, key)} has shape {list(tensor.shape)} and the network needs "
                 f"{list(wanted.shape)}; the file is damaged or from a modified network."
             )

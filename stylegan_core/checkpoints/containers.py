@@ -133,8 +133,8 @@ ACCIDENTS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
 
 def refuse_accident(head: bytes, path: Path) -> None:
     """Raise a plain sentence for what people save under a model's name by accident."""
-    for told, sentence in ACCIDENTS:
-        if told(head):
+    for matches, sentence in ACCIDENTS:
+        if matches(head):
             raise LoadError(f"{path.name} {sentence}.")
 
 

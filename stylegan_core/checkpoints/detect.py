@@ -1,4 +1,4 @@
-"""(family, layout) of a bundle by the table; a clear refusal with what is known otherwise."""
+"""(family, layout) of a state by the table; a clear refusal with what is known otherwise."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from ..errors import UnsupportedCheckpoint
-from .layout import Bundle, Layout
+from .layout import Layout, SourceState
 from .layouts import LAYOUTS
 
 TELLING = 5
@@ -73,42 +73,42 @@ FOREIGN: tuple[Foreign, ...] = (
 )
 
 
-def find_layout(bundle: Bundle) -> Layout:
+def find_layout(state: SourceState) -> Layout:
     """The first matching row. Raises UnsupportedCheckpoint: what the file is, or what it comes nearest to."""
     for layout in LAYOUTS:
-        if layout.matches(bundle):
+        if layout.matches(state):
             return layout
     for foreign in FOREIGN:
-        if all(map(bundle.has, foreign.tells)):
+        if all(map(state.has, foreign.tells)):
             raise UnsupportedCheckpoint(f"The file {foreign.sentence}.")
-    refuse(bundle)
+    refuse(state)
 
 
-def refuse(bundle: Bundle) -> NoReturn:
+def refuse(state: SourceState) -> NoReturn:
     """Raise with the five most telling keys, the nearest layout and what differs."""
     def matched(layout: Layout) -> float:
-        return sum(map(bundle.has, layout.tells)) / len(layout.tells) - 0.1 * sum(map(bundle.has, layout.never))
+        return sum(map(state.has, layout.tells)) / len(layout.tells) - 0.1 * sum(map(state.has, layout.never))
 
     nearest = max(LAYOUTS, key=matched)
-    absent = [tell for tell in nearest.tells if not bundle.has(tell)]
-    present = [never for never in nearest.never if bundle.has(never)]
+    absent = [tell for tell in nearest.tells if not state.has(tell)]
+    present = [never for never in nearest.never if state.has(never)]
     differs = [f"it has no {_readable(p)}" for p in absent] + [f"it has {_readable(p)}" for p in present]
     near = "it resembles no known kind"
     if matched(nearest) > 0 and differs:
         near = f"the nearest known kind is {nearest.title}, but {' and '.join(differs[:3])}"
     raise UnsupportedCheckpoint(
-        f"The file holds an unknown network with {', '.join(telling_keys(bundle))}; {near}; choose a StyleGAN "
+        f"The file holds an unknown network with {', '.join(telling_keys(state))}; {near}; choose a StyleGAN "
         "checkpoint."
     )
 
 
-def telling_keys(bundle: Bundle) -> list[str]:
+def telling_keys(state: SourceState) -> list[str]:
     """Up to five keys with shapes: the largest tensor of each top-level part, largest first."""
     best: dict[str, str] = {}
-    for key in sorted(bundle.tensors, key=lambda k: -bundle.tensors[k].numel):
+    for key in sorted(state.tensors, key=lambda k: -state.tensors[k].numel):
         best.setdefault(key.replace("/", ".").split(".")[0], key)
-    rest = [key for key in bundle.tensors if key not in best.values()]
-    return [f"{key[:80]} {list(bundle.tensors[key].shape)}" for key in [*best.values(), *rest][:TELLING]]
+    rest = [key for key in state.tensors if key not in best.values()]
+    return [f"{key[:80]} {list(state.tensors[key].shape)}" for key in [*best.values(), *rest][:TELLING]]
 
 
 def _readable(pattern: str) -> str:

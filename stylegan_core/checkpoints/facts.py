@@ -111,7 +111,7 @@ def inspect(path: str | Path, which: Which = "ema", resolution: int | None = Non
     mapping = getattr(config, "mapping", None)
     return Facts(
         path=found.contents.path, family=found.family, kind=getattr(config, "kind", found.family), layout=found.layout,
-        container=found.contents.container, parameters=count_parameters(found.canonical.shapes),
+        container=found.contents.container, parameters=count_parameters(found.converted.shapes),
         resolution=getattr(config, "img_resolution", None), size=_size_of(config), num_ws=getattr(config, "num_ws", None),
         z_dim=getattr(mapping, "z_dim", None), w_dim=getattr(mapping, "w_dim", None), c_dim=getattr(mapping, "c_dim", None),
         channels=tuple(getattr(config, "channels", ())), img_channels=getattr(config, "img_channels", None),

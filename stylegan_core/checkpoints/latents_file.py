@@ -35,7 +35,7 @@ ROWS = range(8, 27, 2)
 """Rows that a StyleGAN of 32 to 16384 px has: so many vectors of one size are one latent in w+, not a batch in w."""
 MIN_WIDTH = 16
 MAX_CODES = 100_000
-TOLD_LATENTS = re.compile(r"latent|projected|(?:^|[_.-])ws?(?:_?plus|\+)?$|inversion|pivot", re.IGNORECASE)
+LATENTS_NAME = re.compile(r"latent|projected|(?:^|[_.-])ws?(?:_?plus|\+)?$|inversion|pivot", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,10 @@ def find_latents(contents: Contents) -> FoundCodes | None:
         space = facts.get("space")
         return FoundCodes((lazy,), "atelier", space, lazy.shape) if isinstance(lazy, LazyTensor) and space in SPACES else None
     stem, tree = contents.path.stem, contents.tree
-    told = contents.container == "npz" or isinstance(tree, LazyTensor)
-    told = told or (contents.container == "npy" and bool(TOLD_LATENTS.search(stem)) and not STYLE_CODES.search(stem))
+    named = bool(LATENTS_NAME.search(stem)) and not STYLE_CODES.search(stem)
+    is_latents = contents.container == "npz" or isinstance(tree, LazyTensor) or (contents.container == "npy" and named)
     try:
-        return _codes(contents, None, None) if told else None
+        return _codes(contents, None, None) if is_latents else None
     except LoadError:
         return None
 

@@ -18,15 +18,14 @@ STANDARD_TAPS = (1, 3, 3, 1)
 
 
 @dataclass(frozen=True)
-class Bundle:
-    """The tensors of one network under the file's own names, wrappers and common prefixes taken off."""
+class SourceState:
+    """The state dict of one network under the file's own names, wrappers and common prefixes taken off."""
 
     tensors: Mapping[str, LazyTensor]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     """Numbers and texts beside the tensors: "synthesis.b4.conv1.conv_clamp", "static_kwargs.fmap_base", "args.size"."""
     part: str = ""
     """Where in the file: "g_ema", "G_ema", "state_dict.decoder", "Gs"; empty for a bare state dict."""
-    class_name: str = ""
     file: str = ""
     """The file's name, for layouts whose programs put facts there."""
     resolution: int | None = None
@@ -43,13 +42,13 @@ class Bundle:
 
 
 @dataclass(frozen=True)
-class Canonical:
-    """A network under this package's names."""
+class ConvertedState:
+    """The state dict of a network under this package's names (the canonical keys)."""
 
     tensors: Mapping[str, LazyTensor]
     facts: Mapping[str, Any]
     """What shapes can't tell, by config field name (conv_clamp, resample_kernel ...)."""
-    origin: Mapping[str, str] = field(default_factory=dict)
+    source_keys: Mapping[str, str] = field(default_factory=dict)
     """Canonical key -> key in the file, so that errors speak the file's language."""
     notes: tuple[str, ...] = ()
     """Sentences the user should see."""
@@ -59,13 +58,13 @@ class Canonical:
         return {key: tensor.shape for key, tensor in self.tensors.items()}
 
 
-def _always(_: Bundle) -> bool:
+def _always(_: SourceState) -> bool:
     return True
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One row of the table: how files of this kind are told, and how their keys are moved."""
+    """One row of the table: how files of this kind are recognized, and how their keys are renamed."""
 
     name: str
     """Short and stable, e.g. "rosinality-stylegan2"."""
@@ -75,19 +74,19 @@ class Layout:
     """For sentences: "a rosinality StyleGAN2"."""
     tells: tuple[str, ...]
     """Regular expressions; every such file has a key that fully matches each."""
-    convert: Callable[[Bundle], Canonical]
+    convert: Callable[[SourceState], ConvertedState]
     never: tuple[str, ...] = ()
     """Regular expressions that no key of such a file matches."""
-    accepts: Callable[[Bundle], bool] = _always
+    accepts: Callable[[SourceState], bool] = _always
     """A further condition on shapes or attributes."""
 
-    def matches(self, bundle: Bundle) -> bool:
-        return all(map(bundle.has, self.tells)) and not any(map(bundle.has, self.never)) and self.accepts(bundle)
+    def matches(self, state: SourceState) -> bool:
+        return all(map(state.has, self.tells)) and not any(map(state.has, self.never)) and self.accepts(state)
 
 
-Change = Callable[[LazyTensor], LazyTensor]
-Move = tuple[str, str, Change]
-"""(key in the file, canonical key, change of form)."""
+Transform = Callable[[LazyTensor], LazyTensor]
+Rename = tuple[str, str, Transform]
+"""(key in the file, canonical key, transform of the tensor)."""
 
 
 def keep(tensor: LazyTensor) -> LazyTensor:
@@ -114,35 +113,35 @@ def square(tensor: LazyTensor) -> LazyTensor:
     return tensor.reshape(*tensor.shape[-2:])
 
 
-def move_keys(bundle: Bundle, moves: Iterable[Move], title: str, ignore: str = "(?!)",
-              optional: str = "(?!)") -> dict[str, Any]:
-    """Apply a key map; returns {"tensors", "origin"} for Canonical.
+def rename_keys(state: SourceState, renames: Iterable[Rename], title: str, ignore: str = "(?!)",
+                optional: str = "(?!)") -> tuple[dict[str, LazyTensor], dict[str, str]]:
+    """Apply a key map; returns (tensors, source_keys) of a ConvertedState.
 
     `ignore`: keys of the file that carry nothing; `optional`: keys of the map that may be absent. Raises LoadError naming
     missing and surplus keys.
     """
-    moves = list(moves)
-    missing = [key for key, _, _ in moves if key not in bundle.tensors and not re.fullmatch(optional, key)]
+    renames = list(renames)
+    missing = [key for key, _, _ in renames if key not in state.tensors and not re.fullmatch(optional, key)]
     if missing:
         raise LoadError(
             f"The file lacks {_some(missing)}, which {title} has; it is incomplete, download or convert it again."
         )
-    known = {key for key, _, _ in moves}
-    surplus = [key for key in bundle.tensors if key not in known and not re.fullmatch(ignore, key)]
+    known = {key for key, _, _ in renames}
+    surplus = [key for key in state.tensors if key not in known and not re.fullmatch(ignore, key)]
     if surplus:
         raise LoadError(
             f"The file has {_some(surplus)}, which {title} does not have; it comes from a modified network, which "
             "is not supported."
         )
-    tensors, origin = {}, {}
-    for source, target, change in moves:
-        if source in bundle.tensors:
+    tensors, source_keys = {}, {}
+    for source, target, transform in renames:
+        if source in state.tensors:
             try:
-                tensors[target] = change(bundle.tensors[source])
+                tensors[target] = transform(state.tensors[source])
             except LoadError as error:
                 raise LoadError(f"{source}: {error}") from error
-            origin[target] = source
-    return {"tensors": tensors, "origin": origin}
+            source_keys[target] = source
+    return tensors, source_keys
 
 
 def _some(keys: list[str], limit: int = 5) -> str:
@@ -150,11 +149,11 @@ def _some(keys: list[str], limit: int = 5) -> str:
     return ", ".join(key[:100] for key in keys[:limit]) + rest
 
 
-def same_everywhere(bundle: Bundle, patterns: Mapping[str, str]) -> dict[str, Any]:
+def same_everywhere(state: SourceState, patterns: Mapping[str, str]) -> dict[str, Any]:
     """Config fields from attributes: field -> pattern of the attributes that tell it. UnsupportedCheckpoint if they differ."""
     found: dict[str, Any] = {}
     for name, pattern in patterns.items():
-        values = {value for key, value in bundle.attributes.items() if re.fullmatch(pattern, key)}
+        values = {value for key, value in state.attributes.items() if re.fullmatch(pattern, key)}
         if len(values) > 1:
             raise UnsupportedCheckpoint(f"The layers of this network differ in {name} ({sorted(map(str, values))}); only "
                                         "networks with one value are supported.")

@@ -21,7 +21,7 @@ from .containers import Contents, read_file, with_file
 from .detect import find_layout
 from .hashing import hash_while_reading
 from .latents_file import refuse_latents
-from .layout import Bundle, Canonical, Layout, keep, move_keys
+from .layout import ConvertedState, Layout, SourceState, keep, rename_keys
 from .layouts import LAYOUTS
 from .safetensors_file import read_json
 from .saving import plain_config
@@ -43,7 +43,7 @@ class Detected:
     layout: str
     family: str
     config: Any
-    canonical: Canonical
+    converted: ConvertedState
     info: ModelInfo
     part: str
 
@@ -81,30 +81,30 @@ def _check_wanted(found: Detected, which: Which, resolution: int | None) -> None
 
 
 def _detect_foreign(contents: Contents, which: Which, resolution: int | None) -> Detected:
-    bundle = replace(unwrap(contents.tree, which), file=contents.path.name, resolution=resolution)
-    bundle, layout = _layout_of(bundle, which)
-    canonical = layout.convert(bundle)
-    warnings = [*canonical.notes, *_odd_types(canonical)]
-    notes = ({"warnings": warnings} if warnings else {}) | training_facts(bundle)
+    state = replace(unwrap(contents.tree, which), file=contents.path.name, resolution=resolution)
+    state, layout = _layout_of(state, which)
+    converted = layout.convert(state)
+    warnings = [*converted.notes, *_odd_types(converted)]
+    notes = ({"warnings": warnings} if warnings else {}) | training_facts(state)
     info = ModelInfo(layout.family, layout.name, str(contents.path), notes=notes)
-    return Detected(contents, layout.name, layout.family, configure(layout.family, canonical), canonical, info, bundle.part)
+    return Detected(contents, layout.name, layout.family, configure(layout.family, converted), converted, info, state.part)
 
 
-def _layout_of(bundle: Bundle, which: Which) -> tuple[Bundle, Layout]:
+def _layout_of(state: SourceState, which: Which) -> tuple[SourceState, Layout]:
     """The layout of a network, or of the one that a trainer keeps inside its own under a prefix (PyTorch Lightning)."""
     try:
-        return bundle, find_layout(bundle)
+        return state, find_layout(state)
     except UnsupportedCheckpoint:
-        for inner in inner_networks(bundle, which):
+        for inner in inner_networks(state, which):
             for layout in LAYOUTS:
                 if layout.matches(inner):
                     return inner, layout
         raise
 
 
-def _odd_types(canonical: Canonical) -> list[str]:
+def _odd_types(converted: ConvertedState) -> list[str]:
     """A sentence on weights stored otherwise than trainers store them."""
-    odd = sorted({str(t.dtype).removeprefix("torch.") for t in canonical.tensors.values() if t.dtype in FLOATS} - {"float32"})
+    odd = sorted({str(t.dtype).removeprefix("torch.") for t in converted.tensors.values() if t.dtype in FLOATS} - {"float32"})
     return [f"The file stores weights as {' and '.join(odd)}; they are used as float32."] if odd else []
 
 
@@ -120,16 +120,16 @@ def _detect_own(contents: Contents, own: Mapping[str, Any]) -> Detected:
     inner = stored.get("mapping")
     facts = {**stored, **inner} if isinstance(inner, dict) else stored
     tree = with_borrowed(own, contents.tree)
-    moved = move_keys(Bundle(tree), [(key, key, keep) for key in tree], family)
-    canonical = Canonical(moved["tensors"], facts, moved["origin"])
-    config = configure(family, canonical)
-    told = plain_config(config)
-    if wrong := [key for key in stored if key in told and told[key] != stored[key]]:
+    tensors, source_keys = rename_keys(SourceState(tree), [(key, key, keep) for key in tree], family)
+    converted = ConvertedState(tensors, facts, source_keys)
+    config = configure(family, converted)
+    expected = plain_config(config)
+    if wrong := [key for key in stored if key in expected and expected[key] != stored[key]]:
         raise LoadError(
             f"The file's metadata gives {wrong[0]} = {str(stored[wrong[0]])[:80]} but its tensors mean "
-            f"{str(told[wrong[0]])[:80]}; the file is damaged."
+            f"{str(expected[wrong[0]])[:80]}; the file is damaged."
         )
-    return Detected(contents, OWN_LAYOUT, family, config, canonical, _info_of(own, contents), "")
+    return Detected(contents, OWN_LAYOUT, family, config, converted, _info_of(own, contents), "")
 
 
 def _info_of(own: Mapping[str, Any], contents: Contents) -> ModelInfo:
@@ -143,13 +143,13 @@ def _info_of(own: Mapping[str, Any], contents: Contents) -> ModelInfo:
     )
 
 
-def configure(family: str, canonical: Canonical) -> Any:
+def configure(family: str, converted: ConvertedState) -> Any:
     """Config.from_shapes, its complaints in the file's own names."""
     try:
-        return FAMILIES[family][0].from_shapes(canonical.shapes, canonical.facts)
+        return FAMILIES[family][0].from_shapes(converted.shapes, converted.facts)
     except (AtelierError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError) as error:
         text = str(error)
-        for ours, theirs in sorted(canonical.origin.items(), key=lambda pair: -len(pair[0])):
+        for ours, theirs in sorted(converted.source_keys.items(), key=lambda pair: -len(pair[0])):
             text = text.replace(ours, theirs)
         kind = type(error) if isinstance(error, LoadError) else LoadError
         raise kind(text) from error
@@ -172,7 +172,7 @@ def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtyp
         info = replace(found.info, hashed=hashed)
         tensors = _read_all(found, dtype)
         contents.close()
-        network = build(found.family, found.config, tensors, info, found.canonical.origin)
+        network = build(found.family, found.config, tensors, info, found.converted.source_keys)
         return arrange(network, device).to(device)
     except LoadError as error:
         raise with_file(error, found.contents.path) from error
@@ -197,14 +197,14 @@ def _check_target(device: str | torch.device, dtype: torch.dtype | None) -> tupl
 
 def _read_all(found: Detected, dtype: torch.dtype) -> dict[str, Tensor]:
     """Every weight as a contiguous tensor of `dtype` in memory of its own, all finite."""
-    lazy = found.canonical.tensors
+    lazy = found.converted.tensors
     check_unfolded(sum(t.nbytes for t in lazy.values()), found.contents.size)
     _check_types(found)
     tensors, bad = {}, []
     for key, t in lazy.items():
         tensors[key] = t.read().to(dtype).contiguous()
         if not plausible(tensors[key]):  # at once, while the checksum's pass has it in the cache
-            bad.append(found.canonical.origin.get(key, key))
+            bad.append(found.converted.source_keys.get(key, key))
     if bad:
         raise LoadError(
             f"The weights {', '.join(bad[:5])} hold NaN, infinite or absurdly large numbers, which would draw broken images; "
@@ -216,11 +216,11 @@ def _read_all(found: Detected, dtype: torch.dtype) -> dict[str, Tensor]:
 def _check_types(found: Detected) -> None:
     """Raise UnsupportedCheckpoint for weights that are no floating-point numbers in order, saying what they are."""
     odd: dict[str, list[str]] = {}
-    for key, t in found.canonical.tensors.items():
+    for key, t in found.converted.tensors.items():
         if t.form or t.dtype not in FLOATS:
             name = str(t.dtype).removeprefix("torch.")
             kind = t.form or ("complex numbers" if t.dtype.is_complex else f"whole numbers ({name})")
-            odd.setdefault(kind, []).append(found.canonical.origin.get(key, key))
+            odd.setdefault(kind, []).append(found.converted.source_keys.get(key, key))
     for kind, keys in odd.items():
         raise UnsupportedCheckpoint(f"The weights {', '.join(key[:80] for key in keys[:5])} are stored as {kind}, which no "
                                     f"StyleGAN is computed in; the file is quantized or of another network: choose one in "

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from ..errors import InvalidInput, LoadError
 from .containers import Contents, read_file, with_file
 from .layout import drop_first, flat, scalar, square
-from .layouts.discriminators import rosinality_moves
-from .layouts.rosinality2 import moves
+from .layouts.discriminators import rosinality_renames
+from .layouts.rosinality2 import renames
 from .loading import detect
 from .pickle_names import Record
 from .tensors import LazyTensor
@@ -68,16 +68,16 @@ def _adam(contents: Contents, stored: Any, which: Which) -> Adam | None:
     """Index i of the file is the i-th parameter of the network's own order."""
     if not isinstance(stored, dict) or not stored.get("state"):
         return None
-    origin = {theirs: ours for ours, theirs in detect(contents.path, which).canonical.origin.items()}
+    our_keys = {theirs: ours for ours, theirs in detect(contents.path, which).converted.source_keys.items()}
     order = [key for key in unwrap(contents.tree, which).tensors if not BUFFER.fullmatch(key)]
-    shapes = detect(contents.path, which).canonical.shapes
+    shapes = detect(contents.path, which).converted.shapes
     state = stored["state"]
     if sorted(state) != list(range(len(order))):
         raise LoadError(f"The file's optimizer follows {len(state)} tensors and its {which} network has {len(order)} "
                         f"({order[0]} ... {order[-1]}); the file mixes two runs, use one as the trainer wrote it.")
     found: Adam = {}
     for index, key in enumerate(order):
-        entry, name = state[index], origin[key]
+        entry, name = state[index], our_keys[key]
         read = {k: v.read() if isinstance(v, LazyTensor) else torch.tensor(float(v)) for k, v in entry.items()}
         for moment in ("exp_avg", "exp_avg_sq"):
             if moment not in read or read[moment].numel() != torch.Size(shapes[name]).numel():
@@ -96,8 +96,8 @@ def write_training(path: str | Path, networks: Mapping[str, nn.Module], adam: Ma
     tables = {tag: list(_discriminator_table(net) if tag == "D" else generator_table(net)) for tag, net in networks.items()}
     tree: dict[str, Any] = {key: _state(networks[tag], tables[tag]) for key, tag in (("g", "G"), ("d", "D"), ("g_ema", "E"))}
     for key, tag in (("g_optim", "G"), ("d_optim", "D")):
-        names = [(theirs, ours, change) for theirs, ours, change in tables[tag] if ours and not BUFFER.fullmatch(theirs)]
-        state = {i: _moments(adam[tag][ours], theirs, change) for i, (theirs, ours, change) in enumerate(names)
+        names = [(theirs, ours, transform) for theirs, ours, transform in tables[tag] if ours and not BUFFER.fullmatch(theirs)]
+        state = {i: _moments(adam[tag][ours], theirs, transform) for i, (theirs, ours, transform) in enumerate(names)
                  if ours in adam[tag]}
         group = {**settings[tag], "weight_decay": 0, "amsgrad": False, "maximize": False, "foreach": None, "capturable": False,
                  "differentiable": False, "fused": None, "params": list(range(len(names)))}
@@ -107,7 +107,7 @@ def write_training(path: str | Path, networks: Mapping[str, nn.Module], adam: Ma
 
 
 Row = tuple[str, str, Any]
-"""(rosinality's key, ours or "" for a resampling kernel, change of form or the kernel's gain)."""
+"""(rosinality's key, ours or "" for a resampling kernel, transform of the tensor or the kernel's gain)."""
 
 
 def generator_table(generator: nn.Module) -> Iterator[Row]:
@@ -117,7 +117,7 @@ def generator_table(generator: nn.Module) -> Iterator[Row]:
         raise InvalidInput("Only a StyleGAN2 without classes and with image heads at every resolution can be written for "
                            "rosinality's code; save this model as safetensors.")
     blocks = len(config.channels) - 1
-    rows: list[Row] = list(moves(blocks, config.mapping.num_layers))
+    rows: list[Row] = list(renames(blocks, config.mapping.num_layers))
     rows += [(f"convs.{2 * i}.conv.blur.kernel", "", 4.0) for i in range(blocks)]
     rows += [(f"to_rgbs.{i}.upsample.kernel", "", 4.0) for i in range(blocks)]
     yield from sorted(rows, key=lambda row: _place(row[0]))
@@ -140,7 +140,7 @@ def _discriminator_table(discriminator: nn.Module) -> Iterator[Row]:
     if getattr(config, "architecture", "") != "resnet" or config.mapping is not None:
         raise InvalidInput("Only a residual StyleGAN2 discriminator without classes can be written for rosinality's code; "
                            "save this one as safetensors.")
-    for row in rosinality_moves(len(config.channels) - 1, config.img_resolution):
+    for row in rosinality_renames(len(config.channels) - 1, config.img_resolution):
         kernel = row[0].replace(".1.weight", ".0.kernel") if re.fullmatch(r"convs\.[1-9]\d*\.(conv2|skip)\.1\.weight", row[0]) \
             else ""
         if kernel:
@@ -152,24 +152,24 @@ def _state(network: nn.Module, table: list[Row]) -> dict[str, Tensor]:
     own = network.state_dict()
     kernel: Tensor = network.get_buffer("resample_kernel" if "resample_kernel" in dict(network.named_buffers(recurse=False))
                                         else "synthesis.resample_kernel")
-    return {theirs: _back(own[ours], theirs, change) if ours else (kernel * change).cpu().clone()
-            for theirs, ours, change in table}
+    return {theirs: _back(own[ours], theirs, transform) if ours else (kernel * transform).cpu().clone()
+            for theirs, ours, transform in table}
 
 
-def _moments(entry: Mapping[str, Tensor], theirs: str, change: Any) -> dict[str, Tensor]:
-    moved = {k: _back(entry[k], theirs, change) for k in ("exp_avg", "exp_avg_sq")}
-    return {"step": entry["step"].detach().cpu().float().clone(), **moved}
+def _moments(entry: Mapping[str, Tensor], theirs: str, transform: Any) -> dict[str, Tensor]:
+    moments = {k: _back(entry[k], theirs, transform) for k in ("exp_avg", "exp_avg_sq")}
+    return {"step": entry["step"].detach().cpu().float().clone(), **moments}
 
 
-def _back(tensor: Tensor, theirs: str, change: Any) -> Tensor:
-    """Our tensor in the form rosinality's key has; the inverse of the change that reading makes."""
+def _back(tensor: Tensor, theirs: str, transform: Any) -> Tensor:
+    """Our tensor in the form rosinality's key has; the inverse of the transform that reading makes."""
     tensor = tensor.detach().cpu().clone()
-    if change is scalar:
+    if transform is scalar:
         return tensor.reshape(1)
-    if change is square:
+    if transform is square:
         return tensor[None, None]
-    if change is flat:
+    if transform is flat:
         return tensor if theirs.endswith("activate.bias") else tensor.view(1, -1, 1, 1)
-    return tensor[None] if change is drop_first else tensor
+    return tensor[None] if transform is drop_first else tensor
 
 

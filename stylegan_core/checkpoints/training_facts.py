@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .layout import Bundle
+from .layout import SourceState
 
 NVIDIA_SNAPSHOT = re.compile(r"network-snapshot-(\d{6})\.pkl")
 """NVIDIA's trainers name a snapshot by the thousands of real images shown."""
@@ -14,12 +14,12 @@ ROSINALITY_SNAPSHOT = re.compile(r"(\d{6})\.(?:pt|model)")
 OPTIONS = ("batch", "lr", "r1", "path_regularize", "mixing", "augment", "ada_target", "ada_length")
 
 
-def training_facts(bundle: Bundle) -> dict[str, Any]:
+def training_facts(state: SourceState) -> dict[str, Any]:
     """Notes for ModelInfo: "images_seen", "training_steps" and "training" (options), each only where the file tells."""
-    if match := NVIDIA_SNAPSHOT.fullmatch(bundle.file):
+    if match := NVIDIA_SNAPSHOT.fullmatch(state.file):
         return {"images_seen": 1000 * int(match[1])}
     found: dict[str, Any] = {}
-    if match := ROSINALITY_SNAPSHOT.fullmatch(bundle.file):
+    if match := ROSINALITY_SNAPSHOT.fullmatch(state.file):
         found["training_steps"] = int(match[1])
-    told = {name: bundle.attributes[f"args.{name}"] for name in OPTIONS if f"args.{name}" in bundle.attributes}
-    return found | ({"training": told} if told else {})
+    options = {name: state.attributes[f"args.{name}"] for name in OPTIONS if f"args.{name}" in state.attributes}
+    return found | ({"training": options} if options else {})

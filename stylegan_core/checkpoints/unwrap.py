@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 
 from ..errors import InvalidInput, LoadError
-from .layout import Bundle
+from .layout import SourceState
 from .pickle_names import Record
 from .tensors import MAX_KEY, ArrayStub, LazyTensor
 
@@ -51,7 +51,7 @@ MAX_ENTRIES = 200_000
 MAX_TENSORS = 20_000
 
 
-def unwrap(tree: Any, which: Which = "ema") -> Bundle:
+def unwrap(tree: Any, which: Which = "ema") -> SourceState:
     """The one network of a tree that is wanted. Raises LoadError when there is none."""
     if which not in PARTS:
         raise InvalidInput(f'"{which}" is no part of a checkpoint; use {", ".join(PARTS)}.')
@@ -72,7 +72,7 @@ def unwrap(tree: Any, which: Which = "ema") -> Bundle:
             tensors.setdefault(key, value)
         elif not isinstance(value, LazyTensor):
             attributes[key] = value
-    return Bundle(tensors, attributes, part, node.name if isinstance(node, Record) else "")
+    return SourceState(tensors, attributes, part)
 
 
 def _descend(tree: Any, which: Which) -> tuple[Any, str, dict[str, Any]]:
@@ -186,12 +186,12 @@ def _inner_generator(tensors: dict[str, LazyTensor], part: str) -> tuple[dict[st
     raise LoadError("The file has no generator inside (no keys under decoder. or generator.); load it as what it is.")
 
 
-def inner_networks(bundle: Bundle, which: Which) -> Iterator[Bundle]:
+def inner_networks(state: SourceState, which: Which) -> Iterator[SourceState]:
     """The networks that lie under a trainer's prefixes, best first."""
     for prefix in WITHIN.get(which, ()):
-        inner = {key[len(prefix) :]: value for key, value in bundle.tensors.items() if key.startswith(prefix)}
+        inner = {key[len(prefix) :]: value for key, value in state.tensors.items() if key.startswith(prefix)}
         if inner:
-            yield replace(bundle, tensors=inner, part=f"{bundle.part}.{prefix[:-1]}".lstrip("."))
+            yield replace(state, tensors=inner, part=f"{state.part}.{prefix[:-1]}".lstrip("."))
 
 
 def _describe(tree: Any) -> str:

@@ -77,7 +77,7 @@ def write_file(path: Path, write: Callable[[BinaryIO], Any], overwrite: bool = F
     except FileExistsError as error:
         raise SaveError(f"{path.name} exists already; choose another name or allow overwriting.") from error
     except OSError as error:
-        raise _told(error, target, size) from error
+        raise _save_error(error, target, size) from error
     return path
 
 
@@ -167,7 +167,7 @@ def _full(target: Path, size: int, free: int) -> SaveError:
                      missing or None)
 
 
-def _told(error: OSError, target: Path, size: int) -> SaveError:
+def _save_error(error: OSError, target: Path, size: int) -> SaveError:
     """A failure of the system as a sentence."""
     if error.errno in FULL:
         with contextlib.suppress(OSError):

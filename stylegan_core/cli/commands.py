@@ -101,8 +101,8 @@ def blend(a: argparse.Namespace) -> int:
     mixed = blend_models(base, other, a.resolution, a.mode, a.width, a.coarse, convention=a.convention,
                          strength=a.strength)
     written = save(mixed, a.out, dtype=_storage(a), overwrite=a.overwrite)
-    told = filter(None, [mixed.info.notes.get("warning"), strength_note(a.strength)])
-    _say("\n".join([f"wrote {written}", *told, *_licence(mixed)]))
+    notes = filter(None, [mixed.info.notes.get("warning"), strength_note(a.strength)])
+    _say("\n".join([f"wrote {written}", *notes, *_licence(mixed)]))
     return 0
 
 
@@ -121,17 +121,17 @@ def invert(a: argparse.Namespace) -> int:
     write_image(crops, crop_file, a.overwrite)
     write_image(found.images, picture, a.overwrite)
     found.latents.save(codes, a.overwrite)
-    told = "interrupted; wrote" if interrupted else "wrote"
-    _say("\n".join([f"{told} the best of {found.steps_done} steps to {a.out}{_losses(found.losses)}", *found.notes,
+    verb = "interrupted; wrote" if interrupted else "wrote"
+    _say("\n".join([f"{verb} the best of {found.steps_done} steps to {a.out}{_losses(found.losses)}", *found.notes,
                     *_licence(model)]))
     return INTERRUPTED if interrupted else 0
 
 
 def tune(a: argparse.Namespace) -> int:
     stem = a.crop.stem.removesuffix("_crop")
-    picture, kept = a.out / f"{stem}_tuned.png", a.out / f"{stem}_delta.safetensors"
+    picture, delta_file = a.out / f"{stem}_tuned.png", a.out / f"{stem}_delta.safetensors"
     _check_all([picture], a.overwrite)
-    check_target(kept, SAFETENSORS, a.overwrite)
+    check_target(delta_file, SAFETENSORS, a.overwrite)
     preset = TUNE_PRESETS[a.quality]
     options = replace(preset, seed=a.seed, locality=a.locality, steps=preset.steps if a.steps is None else a.steps)
     crop, latents = read_image(a.crop), Latents.load(a.latents)
@@ -140,9 +140,9 @@ def tune(a: argparse.Namespace) -> int:
     interrupted = _interrupted(tuner, "tune")
     found = tuner.result()
     write_image(found.images, picture, a.overwrite)
-    found.delta.save(kept, a.overwrite)
-    told = "interrupted; wrote" if interrupted else "wrote"
-    _say("\n".join([f"{told} the best of {found.steps_done} steps to {a.out}{_losses(found.losses)}", *_licence(model)]))
+    found.delta.save(delta_file, a.overwrite)
+    verb = "interrupted; wrote" if interrupted else "wrote"
+    _say("\n".join([f"{verb} the best of {found.steps_done} steps to {a.out}{_losses(found.losses)}", *_licence(model)]))
     return INTERRUPTED if interrupted else 0
 
 
@@ -296,13 +296,13 @@ class Bar:
 
 def _licence(*models: Any) -> list[str]:
     """A line on the licences that what is made of the models inherits; none where their files say nothing."""
-    told = joined_licences(model.info.licence for model in models)
-    return [] if told == "unknown" else [f"licence: {told}"]
+    licence = joined_licences(model.info.licence for model in models)
+    return [] if licence == "unknown" else [f"licence: {licence}"]
 
 
 def _losses(losses: dict[str, Tensor]) -> str:
-    told = ", ".join(f"{name} {float(value.mean()):.3f}" for name, value in losses.items())
-    return f" ({told})" if told else ""
+    means = ", ".join(f"{name} {float(value.mean()):.3f}" for name, value in losses.items())
+    return f" ({means})" if means else ""
 
 
 def _say(text: str) -> None:

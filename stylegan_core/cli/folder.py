@@ -50,10 +50,10 @@ def each_picture(name: str, pictures: dict[str, Path], is_done: Callable[[str], 
     """
     rank, world, _ = process()
     mine = list(pictures.items())[rank::world]
-    made, kept, refused = 0, 0, []
+    made, existing, refused = 0, 0, []
     for title, path in tqdm(mine, desc=name, leave=False, disable=rank > 0):
         if is_done(title):
-            kept += 1
+            existing += 1
             continue
         try:
             work(title, path)
@@ -66,7 +66,7 @@ def each_picture(name: str, pictures: dict[str, Path], is_done: Callable[[str], 
             if not is_out_of_memory(error):
                 raise
             refused.append(f"{path.name}: memory ran out.")
-    told = [f"made {made} of {len(mine)} pictures" + (f", {kept} were there already" if kept else "")]
-    told += refused[:SHOWN] + ([f"and {len(refused) - SHOWN} more"] if len(refused) > SHOWN else [])
+    lines = [f"made {made} of {len(mine)} pictures" + (f", {existing} were there already" if existing else "")]
+    lines += refused[:SHOWN] + ([f"and {len(refused) - SHOWN} more"] if len(refused) > SHOWN else [])
     # a process that failed would make torchrun stop the others
-    return "\n".join(told), bool(made or kept or world > 1)
+    return "\n".join(lines), bool(made or existing or world > 1)

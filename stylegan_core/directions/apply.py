@@ -34,10 +34,10 @@ def apply_direction(latents: Latents, directions: Directions, which: int | str, 
     chosen = rows_between(model, rows or directions.layers[index])
     move = torch.zeros_like(ws[0])
     move[chosen] = step.expand_as(move)[chosen]
-    moved = ws[:, None] + amounts.to(ws)[:, None, None] * move
+    edited = ws[:, None] + amounts.to(ws)[:, None, None] * move
     repeated = None if latents.noise is None else [
         n if len(n) == 1 else n.repeat_interleave(len(amounts), 0) for n in latents.noise]
-    return Latents(moved.flatten(0, 1), "w+", ModelSignature.of(model), repeated)
+    return Latents(edited.flatten(0, 1), "w+", ModelSignature.of(model), repeated)
 
 
 def even_steps(first: float, last: float, steps: int) -> list[float]:
@@ -59,6 +59,6 @@ def direction_grid(model: Generator, directions: Directions, latents: Latents | 
     face = latents.pick(0) if latents is not None else Latents(model.w_avg[None].detach(), "w", model)
     amounts = even_steps(-strength, strength, columns)
     shown = range(min(count, len(directions)))
-    moved = Latents.combine([apply_direction(face, directions, i, amounts, model, rows) for i in shown])
-    pictures = render(model, moved, chunk=chunk, on_step=on_step)
+    edited = Latents.combine([apply_direction(face, directions, i, amounts, model, rows) for i in shown])
+    pictures = render(model, edited, chunk=chunk, on_step=on_step)
     return contact_sheet(pictures, columns, [f"{a:+g}" if a else "0" for a in amounts], directions.names[: len(shown)], cell)

@@ -209,8 +209,8 @@ def pasting_notes(masks: Tensor, places: Sequence[FacePlace]) -> tuple[str, ...]
     empty = sorted({p.image for p in places if not masks[p.image].any()})
     if not empty:
         return ()
-    told = ", ".join(str(i + 1) for i in empty[:8]) + (" ..." if len(empty) > 8 else "")
-    return (f"Nothing was pasted into photograph {told}: the mask is empty there, or the face lies outside.",)
+    numbers = ", ".join(str(i + 1) for i in empty[:8]) + (" ..." if len(empty) > 8 else "")
+    return (f"Nothing was pasted into photograph {numbers}: the mask is empty there, or the face lies outside.",)
 
 
 def outline_faces(images: Tensor, places: Sequence[FacePlace], found: Sequence[Sequence[Face]] = ()) -> Tensor:

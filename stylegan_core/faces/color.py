@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .align import FaceTransform
-from .geometry import photo_grid, place_grid, reach, sample
+from .geometry import photo_grid, place_grid, sample, superellipse
 
 SKIN_CENTER, SKIN_RADII = (0.0, 0.22), (0.42, 0.5)
 """An ellipse from brow to chin: colors are compared there, so that hair and background don't tint the skin."""
@@ -28,7 +28,7 @@ def match_color(crop: Tensor, soft: Tensor, image: Tensor, transform: FaceTransf
     inside = ((place.abs() <= 1).all(-1)).to(crop)[None]
     photo = to_lab(sample(image, place, "bilinear")[None])[0]
     small, under = to_lab(_small(crop)[None])[0], _small(soft)
-    skin = (reach(place_grid(MATCH_SIZE), SKIN_CENTER, SKIN_RADII, 2.0) < 1).to(crop)
+    skin = (superellipse(place_grid(MATCH_SIZE), SKIN_CENTER, SKIN_RADII, 2.0) < 1).to(crop)
     # a mask of one's own may leave the skin out, a photo may end before it: then everything pasted counts
     weight = next((w for w in (under * inside * skin, under * inside) if w.sum() >= 1), None)
     if weight is None:
@@ -37,9 +37,9 @@ def match_color(crop: Tensor, soft: Tensor, image: Tensor, transform: FaceTransf
     gain = (goal_spread / spread.clamp(min=1e-3)).clamp(*SPREAD_GAIN)
 
     def shifted(lab: Tensor) -> Tensor:
-        moved = (lab - mean) * gain + goal
+        matched = (lab - mean) * gain + goal
         like = torch.exp(-((lab - mean)[1:].norm(dim=0, keepdim=True) / SKIN_LIKE).square() / 2)
-        return torch.cat([moved[:1], lab[1:] + like * (moved - lab)[1:]])
+        return torch.cat([matched[:1], lab[1:] + like * (matched - lab)[1:]])
 
     tone = _tone(photo[:, inside[0] > 0])
     most, found = (_colorfulness(x[:, inside[0] > 0], tone) for x in (photo, shifted(small)))

@@ -277,10 +277,10 @@ def _suppress(boxes: Tensor, scores: Tensor, overlap: float, most: int, inside: 
     area = (chosen[:, 2:] - chosen[:, :2]).clamp(min=0).prod(1)
     other = torch.minimum(area[:, None], area) if inside else area[:, None] + area - shared
     clash = (shared > overlap * other).numpy()
-    alive, kept = [True] * len(chosen), []
+    alive, survivors = [True] * len(chosen), []
     for i in range(len(chosen)):
         if alive[i]:
-            kept.append(i)
+            survivors.append(i)
             for j in clash[i].nonzero()[0]:
                 alive[j] = False
-    return order[torch.tensor(kept, dtype=torch.long, device=order.device)]
+    return order[torch.tensor(survivors, dtype=torch.long, device=order.device)]

@@ -18,7 +18,7 @@ def place_grid(size: int) -> Tensor:
     return torch.stack(torch.broadcast_tensors(at[None], at[:, None]), -1)
 
 
-def reach(place: Tensor, center: tuple[float, float], radii: tuple[float, float], power: float) -> Tensor:
+def superellipse(place: Tensor, center: tuple[float, float], radii: tuple[float, float], power: float) -> Tensor:
     """[h, w]: below 1 inside the rounded ellipse."""
     return ((place - place.new_tensor(center)) / place.new_tensor(radii)).abs().pow(power).sum(-1).pow(1 / power)
 

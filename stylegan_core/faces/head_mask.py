@@ -19,7 +19,7 @@ from .align import face_quad
 from .checks import check_finite
 from .color import to_lab
 from .frame import FRAME_POINTS, crop_points
-from .geometry import place_grid, reach
+from .geometry import place_grid, superellipse
 
 WORK_SIZE = 256
 """Pixels a side at which the mask is found."""
@@ -74,8 +74,8 @@ def _one(photo: Tensor, other: Tensor | None, points: Tensor, grow: float) -> Te
     place = _frame_of(points).to(photo)
     narrowed = torch.stack([place[..., 0] / (1 - TAPER * place[..., 1].clamp(0, 1)), place[..., 1]], -1)
     radii = HEAD_RADII[0] * (1 + grow), HEAD_RADII[1] * (1 + grow)
-    egg = SHARPNESS * (1 - reach(narrowed, HEAD_CENTER, radii, HEAD_POWER))
-    face = reach(place, FACE_CENTER, FACE_RADII, 2.0)
+    egg = SHARPNESS * (1 - superellipse(narrowed, HEAD_CENTER, radii, HEAD_POWER))
+    face = superellipse(place, FACE_CENTER, FACE_RADII, 2.0)
     lab = to_lab(photo[None])[0]
     fit = torch.zeros_like(egg) if other is None else _agreement(lab, to_lab(other[None])[0], face < 1)
     odds = egg + fit + _color_odds(lab, egg.sigmoid() * fit.clamp(max=0).sigmoid() * 2, (-egg).sigmoid())

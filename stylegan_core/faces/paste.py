@@ -13,7 +13,7 @@ from ..errors import InvalidInput
 from .align import FaceTransform
 from .checks import check_finite
 from .color import match_color
-from .geometry import Region, crop_grid, place_grid, reach, sample
+from .geometry import Region, crop_grid, place_grid, sample, superellipse
 from .resample import lanczos
 
 MaskShape = Literal["face", "square"]
@@ -130,7 +130,7 @@ def _shape_at(place: Tensor, feather: float, shape: MaskShape) -> Tensor:
     if shape == "square":
         depth = 1 - place.abs().amax(-1)
     else:
-        depth = (1 - reach(place, FACE_CENTER, FACE_RADII, FACE_POWER)) * min(FACE_RADII)
+        depth = (1 - superellipse(place, FACE_CENTER, FACE_RADII, FACE_POWER)) * min(FACE_RADII)
     # the frame is 2 wide; a hard edge still takes a pixel or so
     t = (depth / max(2 * feather, 1e-3)).clamp(0, 1)
     return (t * t * (3 - 2 * t))[None]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..engine import Adam, Chunks, History, Optimization, exact, gradients
 from ..errors import InvalidInput
 from ..latents import Latents, ModelSignature, Space, codes_to_ws
-from ..losses.objective import Objective, judging_networks
+from ..losses.reconstruction import ReconstructionLoss, judging_networks
 from ..losses.regularizers import normalize_noise_
 from ..networks.generators.base import Generator, plain_generator
 from ..runtime import OnStep, run_chunked
@@ -63,10 +63,10 @@ class Inverter(Optimization[InversionResult]):
             targets = images.clone().to(parameter)
             self.c = None if c is None else c.clone().to(parameter).expand(len(targets), -1)
             self.coordinates = system or coordinates(self.model, space, self.options.natural, self.c)
-            self.objective = self._objective(targets, None if mask is None else mask.clone(), distances or {}, folders)
+            self.loss = self._reconstruction_loss(targets, None if mask is None else mask.clone(), distances or {}, folders)
             self._draw = torch.Generator().manual_seed(self.options.seed)
             self._scales = map_scales(self.model)
-            self.names = self.objective.names(space.endswith("+"), self.options.optimize_noise and bool(self._scales))
+            self.names = self.loss.names(space.endswith("+"), self.options.optimize_noise and bool(self._scales))
             self._fixed_noise = self._start_variables(start, len(targets))
             self.preview = torch.zeros(len(targets), model.img_channels, *(model.img_resolution,) * 2)
         self._optimizer = Adam([leaf for image in self.images for leaf in image.leaves])
@@ -78,14 +78,14 @@ class Inverter(Optimization[InversionResult]):
             self.notes.append(f"Optimized at {model.img_resolution} px in the small variant of the "
                               f"{whole.img_resolution} px model.")
 
-    def _objective(self, targets: Tensor, mask: Tensor | None, given: dict[str, nn.Module],
-                   folders: Sequence[str | Path]) -> Objective:
+    def _reconstruction_loss(self, targets: Tensor, mask: Tensor | None, given: dict[str, nn.Module],
+                             folders: Sequence[str | Path]) -> ReconstructionLoss:
         size = min(self.options.loss_size, self.model.img_resolution)
         weight, self.notes = region_weight(targets, size, mask, self.options.landmarks)
         filed, missing = loss_networks(self.options, folders, given)
         self.notes += missing
         weights = self.options.losses()
-        return Objective(targets, size, weights, judging_networks(weights, {**filed, **given}, targets), weight)
+        return ReconstructionLoss(targets, size, weights, judging_networks(weights, {**filed, **given}, targets), weight)
 
     def _start_variables(self, start: Latents | None, batch: int) -> list[Tensor] | None:
         """Make the images' leaves; return start's noise maps where they stay fixed."""
@@ -167,8 +167,8 @@ class Inverter(Optimization[InversionResult]):
         code = torch.cat([image.code for image in images]) + push
         maps = [torch.cat(layer) for layer in zip(*(image.maps for image in images), strict=True)]
         pictures = self._render(self.coordinates.to_code(code), self._noise(maps, ids), ids)
-        losses = self.objective(pictures, ids, maps, code / self.coordinates.deviation, self.steps_done)
-        total = self.objective.total(losses)
+        losses = self.loss(pictures, ids, maps, code / self.coordinates.deviation, self.steps_done)
+        total = self.loss.total(losses)
         leaves = [leaf for image in images for leaf in image.leaves]
         for leaf, gradient in zip(leaves, torch.autograd.grad(total.sum(), leaves), strict=True):
             leaf.grad = gradient

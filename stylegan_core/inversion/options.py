@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from ..engine import ramp
 from ..errors import InvalidInput
-from ..losses.objective import LossWeights
+from ..losses.reconstruction import LossWeights
 from ..options import check_numbers
 
 LpipsNetwork = Literal["alex", "vgg"]
@@ -79,7 +79,7 @@ class InversionOptions:
         return self.lr * ramp(t, self.ramp_up, self.ramp_down, self.start_step / self.steps)
 
     def losses(self) -> LossWeights:
-        """What the objective takes of these."""
+        """What the reconstruction loss takes of these."""
         return LossWeights(**{field.name: getattr(self, field.name) for field in fields(LossWeights)})
 
     def noise_strength(self, t: float, spread: float) -> float:

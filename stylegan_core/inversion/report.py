@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ..errors import InvalidInput
 from ..losses.identity import SAME_PERSON
-from ..losses.objective import EMBEDDED
+from ..losses.reconstruction import EMBEDDED
 from ..ops.resize import resize_area, to_rgb
 from ..pictures.curves import plot_curves
 from ..pictures.sheets import contact_sheet
@@ -72,8 +72,8 @@ def _picture(a: Tensor, b: Tensor, numbers: Mapping[str, Tensor], history: Mappi
     columns = [a, b, difference]
     titles, notes = ["photo", "inversion", f"difference x {AMPLIFIED}"], []
     for i in range(len(a)):
-        told = f"LPIPS {numbers['lpips'][i]:.3f}   L2 {numbers['l2'][i]:.4f}\nidentity {numbers['identity'][i]:.2f}"
-        notes += [["", told, ""]]
+        label = f"LPIPS {numbers['lpips'][i]:.3f}   L2 {numbers['l2'][i]:.4f}\nidentity {numbers['identity'][i]:.2f}"
+        notes += [["", label, ""]]
     columns = [functional.interpolate(x, (cell, cell), mode="bilinear", antialias=True) for x in columns]
     if history is not None:
         columns.append(torch.cat([_curves(history, i, len(a), cell) for i in range(len(a))]))
@@ -95,13 +95,13 @@ def _curves(history: Mapping[str, Tensor], i: int, batch: int, cell: int) -> Ten
 
 
 def _text(numbers: Mapping[str, Tensor], size: int) -> str:
-    def told(name: str, values: Mapping[str, float]) -> str:
+    def line(name: str, values: Mapping[str, float]) -> str:
         person = "one person" if values["identity"] < SAME_PERSON else "another person"
         return (f"{name}: LPIPS {values['lpips']:.3f}, L2 {values['l2']:.4f}, identity {values['identity']:.2f} "
                 f"({person}; threshold {SAME_PERSON})")
 
     batch = len(numbers["l2"])
-    lines = [told(f"image {i + 1}", {name: float(v[i]) for name, v in numbers.items()}) for i in range(batch)]
+    lines = [line(f"image {i + 1}", {name: float(v[i]) for name, v in numbers.items()}) for i in range(batch)]
     if batch > 1:
-        lines.append(told("mean", {name: float(v.mean()) for name, v in numbers.items()}))
+        lines.append(line("mean", {name: float(v.mean()) for name, v in numbers.items()}))
     return "\n".join([*lines, f"compared at {size} px; LPIPS: AlexNet; L2: mean square on -1 to 1"])

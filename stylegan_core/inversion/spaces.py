@@ -23,7 +23,7 @@ FLOOR = 1e-7
 class Coordinates:
     """How the optimized variable stands for a code. The plain ones are the code itself.
 
-    The natural ones of w and w+ are p = lrelu(w, 1 / 0.2), whitened by the samples' covariance (Zhu et al. 2020,
+    The whitened ones of w and w+ are p = lrelu(w, 1 / 0.2), made white by the samples' covariance (Zhu et al. 2020,
     2012.09036, P_N): unit steps follow the directions along which faces vary, so few steps reach a face and the code
     stays where the mapping puts codes.
     """
@@ -51,10 +51,10 @@ class Coordinates:
 
 
 @torch.no_grad()
-def coordinates(model: Generator, space: Space, natural: bool, c: Tensor | None = None) -> Coordinates:
+def coordinates(model: Generator, space: Space, whitened: bool, c: Tensor | None = None) -> Coordinates:
     """Measured on seeded samples of the mapping. c: one-hot [1|B, c_dim]; its first row is used."""
-    count, natural = SAMPLES, natural and space.startswith("w")
-    if natural:
+    count, whitened = SAMPLES, whitened and space.startswith("w")
+    if whitened:
         count = max(SAMPLES, SAMPLES_PER_DIM * model.w_dim)
     if model.c_dim and c is None:
         raise InvalidInput(f"This model has {model.c_dim} classes and needs a label to invert with; give c, one-hot.")
@@ -63,7 +63,7 @@ def coordinates(model: Generator, space: Space, natural: bool, c: Tensor | None 
     distance = (w - average).square().sum(1)
     if space.startswith("z"):
         return Coordinates(z[distance.argmin()].to(w), 1.0, 1.0)
-    if not natural:
+    if not whitened:
         spread = float(distance.mean().sqrt())
         return Coordinates(average, spread, spread / model.w_dim**0.5)
     gaussian = F.leaky_relu(w, 1 / SLOPE).cpu().double()  # Apple's GPUs have no float64

@@ -17,7 +17,7 @@ from ..engine import Optimization, Series
 from ..errors import InvalidInput
 from ..faces.smoothing import smooth_over_time
 from ..latents import Latents, ModelSignature
-from ..losses.objective import EMBEDDED
+from ..losses.reconstruction import EMBEDDED
 from ..networks.generators.base import Generator, plain_generator
 from ..runtime import OnStep
 from .encode import PortraitEncoder

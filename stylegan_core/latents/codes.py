@@ -31,8 +31,8 @@ def sample_z(seeds: int | list[int] | range, z_dim: int) -> Tensor:
 def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
     """ws [B, num_ws, w_dim] -> same; w_avg + psi (w - w_avg) on rows < cutoff (1812.04948, section 2)."""
     head = ws if cutoff is None else ws[:, :cutoff]
-    moved = w_avg.to(ws).lerp(head, psi)
-    return moved if cutoff is None else torch.cat([moved, ws[:, cutoff:]], dim=1)
+    truncated = w_avg.to(ws).lerp(head, psi)
+    return truncated if cutoff is None else torch.cat([truncated, ws[:, cutoff:]], dim=1)
 
 
 def codes_to_ws(generator: LatentModel, codes: Tensor, space: Space, c: Tensor | None = None) -> Tensor:

@@ -117,15 +117,15 @@ def interpolate(latents: Latents, steps: int, mode: Literal["auto", "lerp", "sle
     end, t = (start + 1) % keys, path - start
     if keys == 1:
         end, t = start, torch.zeros(steps)
-    move = slerp if mode == "slerp" or (mode == "auto" and latents.space.startswith("z")) else lerp
+    path = slerp if mode == "slerp" or (mode == "auto" and latents.space.startswith("z")) else lerp
     tensor, device = latents.tensor, latents.tensor.device
     t = t.to(device)
-    moved = move(tensor[start], tensor[end], t.reshape(-1, *[1] * (tensor.ndim - 1)))
-    return replace(latents, tensor=moved, noise=_moved_noise(latents.noise, start, end, t))
+    mixed = path(tensor[start], tensor[end], t.reshape(-1, *[1] * (tensor.ndim - 1)))
+    return replace(latents, tensor=mixed, noise=_mixed_noise(latents.noise, start, end, t))
 
 
-def _moved_noise(noise: tuple[Tensor, ...] | None, start: Tensor, end: Tensor, t: Tensor) -> tuple[Tensor, ...] | None:
+def _mixed_noise(noise: tuple[Tensor, ...] | None, start: Tensor, end: Tensor, t: Tensor) -> tuple[Tensor, ...] | None:
     if noise is None:
         return None
-    moved = [slerp(n[start].flatten(1), n[end].flatten(1), t[:, None]) if len(n) > 1 else n for n in noise]
-    return tuple(m.reshape(-1, *n.shape[1:]) for m, n in zip(moved, noise, strict=True))
+    mixed = [slerp(n[start].flatten(1), n[end].flatten(1), t[:, None]) if len(n) > 1 else n for n in noise]
+    return tuple(m.reshape(-1, *n.shape[1:]) for m, n in zip(mixed, noise, strict=True))

@@ -39,8 +39,8 @@ class StyleBankConfig:
         names = tuple(str(name) for name in facts.get("names", range(count)))
         if len(names) != count:
             raise LoadError(f"The style file names {len(names)} exemplars and holds {count} codes; it is damaged.")
-        told = {k: facts[k] for k in ("space", "role", "mapping_hash", "model_family", "model_resolution") if k in facts}
-        return cls(names, rows, dim, **told)
+        stored = {k: facts[k] for k in ("space", "role", "mapping_hash", "model_family", "model_resolution") if k in facts}
+        return cls(names, rows, dim, **stored)
 
 
 def style_index(names: Sequence[str], style: int | str) -> int:

@@ -155,12 +155,12 @@ class Drawings(Optimization[Destylized]):
     def result(self) -> Destylized:
         """Stage III; the rows that carry color stay the drawing's."""
         plain, encoded, psi = self.work.plain, self.encoded, self.options.truncation_psi
-        kept = color_rows(plain.layers)[SKIPPED_COLOR_ROWS:]
+        color = color_rows(plain.layers)[SKIPPED_COLOR_ROWS:]
         code, maps = self.code.detach().clone(), [m.detach() for m in self.maps]
-        code[:, kept] = encoded[:, kept]
+        code[:, color] = encoded[:, color]
         optimized = self._render(plain, code, maps, psi)
         intrinsic = self.work.encoder.encode(optimized, plain).tensor.clone()
-        intrinsic[:, kept] = encoded[:, kept]
+        intrinsic[:, color] = encoded[:, color]
         faces = (plain.synthesis(codes_to_ws(plain, encoded, self.work.space)), optimized,
                  self._render(plain, intrinsic, maps, psi))
         made_for = ModelSignature.of(plain)

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..errors import InvalidInput
 from ..faces.color import SKIN_CENTER, SKIN_RADII, to_lab
 from ..faces.frame import FaceMeasures, crop_points
-from ..faces.geometry import place_grid, reach
+from ..faces.geometry import place_grid, superellipse
 from ..latents import Latents
 from ..losses.contextual import ContextualLoss
 from ..losses.identity import SAME_PERSON, IdentityLoss
@@ -108,8 +108,8 @@ def recommend_styles(photo: Tensor, content: Latents, dual: DualStyleGAN, styles
     for n, i in enumerate(nearest):
         image = transfer_style(dual, content, styles.codes.pick(i), weights[i])
         seen = resize_area(image, min(SEEN, image.shape[-1])).clamp(-1, 1).to(like)
-        kept, fit = float(judge(seen, photo.to(like))) / SAME_PERSON, float(texture(seen, shown[i : i + 1].to(like)))
-        found.append(Recommendation(i, styles.names[i], *parts[i], kept, fit, weights[i], image[0]))
+        likeness, fit = float(judge(seen, photo.to(like))) / SAME_PERSON, float(texture(seen, shown[i : i + 1].to(like)))
+        found.append(Recommendation(i, styles.names[i], *parts[i], likeness, fit, weights[i], image[0]))
         ticks(len(styles))(n + 1, tried, image)
     return sorted(found, key=lambda r: r.score)[:count]
 
@@ -150,7 +150,7 @@ def exemplar_distances(photo: Tensor, exemplars: Tensor, detector: MTCNN | None 
 
 def face_colors(images: Tensor) -> Tensor:
     """[B, 3, S, S] in FFHQ's frame -> [B, 6]: mean and standard deviation of the face's CIE Lab, brow to chin."""
-    inside = (reach(place_grid(images.shape[-1]), SKIN_CENTER, SKIN_RADII, 2.0) < 1).to(images.device)
+    inside = (superellipse(place_grid(images.shape[-1]), SKIN_CENTER, SKIN_RADII, 2.0) < 1).to(images.device)
     lab = to_lab(images[:, :3].float())[:, :, inside]
     return torch.cat([lab.mean(2), lab.std(2)], dim=1)
 

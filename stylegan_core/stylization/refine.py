@@ -179,10 +179,10 @@ class Refinement(Series[Refiner, Tensor]):
     def latents(self) -> Latents:
         """All styles: the finished ones, the current ones as far as they got, the others as they were given."""
         current = [] if self.current is None else [self.current.latents()]
-        moved = [*self._codes, *current]
-        left = list(range(sum(map(len, moved)), len(self.extrinsic)))
-        moved += [self.extrinsic.pick(left)] if left else []
-        return Latents.combine([codes.to("cpu") for codes in moved])
+        refined = [*self._codes, *current]
+        left = list(range(sum(map(len, refined)), len(self.extrinsic)))
+        refined += [self.extrinsic.pick(left)] if left else []
+        return Latents.combine([codes.to("cpu") for codes in refined])
 
 
 def refine_style(dual: DualStyleGAN, intrinsic: Latents, extrinsic: Latents, images: Tensor,

@@ -152,11 +152,11 @@ def _key(source: str | Path | Tensor, entries: list[Entry], resolution: int, ali
         if isinstance(source, Tensor):
             digest.update(np.ascontiguousarray(entry.read()).tobytes())
         elif Path(source).is_dir():
-            told = (Path(source) / entry.name).stat()
-            digest.update(f"{told.st_size} {told.st_mtime_ns}".encode())
+            stat = (Path(source) / entry.name).stat()
+            digest.update(f"{stat.st_size} {stat.st_mtime_ns}".encode())
     if not isinstance(source, Tensor) and Path(source).is_file():
-        told = Path(source).stat()
-        digest.update(f"{told.st_size} {told.st_mtime_ns}".encode())
+        stat = Path(source).stat()
+        digest.update(f"{stat.st_size} {stat.st_mtime_ns}".encode())
     return digest.hexdigest()[:24]
 
 
@@ -180,7 +180,7 @@ def _some(names: list[str]) -> str:
 def _prepare(entries: list[Entry], resolution: int, folder: Path, key: str, align: bool, channels: int,
              on_step: OnStep | None) -> None:
     """Write key.bin and, last, key.json; what is not whole has no json."""
-    report, kept, seen = _Report(), [], {}
+    report, entries, seen = _Report(), [], {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / f"{key}.bin.tmp").open("wb") as file:
@@ -192,7 +192,7 @@ def _prepare(entries: list[Entry], resolution: int, folder: Path, key: str, alig
                     twin = seen.setdefault(hashlib.sha256(bytes_).digest(), entry.name)
                     if twin == entry.name:
                         file.write(bytes_)
-                        kept.append(entry)
+                        entries.append(entry)
                     else:
                         report.left_out.setdefault("doubles of others", []).append(entry.name)
                 if on_step is not None:
@@ -200,8 +200,8 @@ def _prepare(entries: list[Entry], resolution: int, folder: Path, key: str, alig
             file.flush()
             os.fsync(file.fileno())
         os.replace(folder / f"{key}.bin.tmp", folder / f"{key}.bin")
-        facts = {"shape": [len(kept), channels, resolution, resolution], "names": [e.name for e in kept],
-                 "labels": [e.label for e in kept], "notes": report.notes()}
+        facts = {"shape": [len(entries), channels, resolution, resolution], "names": [e.name for e in entries],
+                 "labels": [e.label for e in entries], "notes": report.notes()}
         temporary = folder / f"{key}.json.tmp"
         temporary.write_text(json.dumps(facts), encoding="utf-8")
         os.replace(temporary, folder / f"{key}.json")

@@ -19,8 +19,8 @@ def weight_pull(parent: Generator, strength: float) -> Term:
     start = {name: p.detach().clone() for name, p in parent.named_parameters()}
 
     def term(generator: Generator, ws: Tensor, x: PhaseInputs) -> Tensor:
-        moved = [(p - start[name].to(p)).square().sum() for name, p in generator.named_parameters() if p.requires_grad]
-        return strength / 2 * torch.stack(moved).sum() if moved else ws.new_zeros(())
+        distances = [(p - start[name].to(p)).square().sum() for name, p in generator.named_parameters() if p.requires_grad]
+        return strength / 2 * torch.stack(distances).sum() if distances else ws.new_zeros(())
 
     return term
 

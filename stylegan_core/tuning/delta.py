@@ -35,7 +35,7 @@ Part = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
-class Origin:
+class BaseModel:
     """The model a delta was made with."""
 
     signature: ModelSignature
@@ -45,7 +45,7 @@ class Origin:
     """name, family, sha256, licence and parents, as in the lineage of any model."""
 
     @classmethod
-    def of(cls, model: Generator, touched: Iterable[str]) -> Origin:
+    def of(cls, model: Generator, touched: Iterable[str]) -> BaseModel:
         return cls(ModelSignature.of(model), _fingerprint(model, touched), lineage(model))
 
 
@@ -54,7 +54,7 @@ class Delta:
     """Additions to weights by state-dict name, and the model they belong to."""
 
     parts: Mapping[str, Part]
-    origin: Origin
+    origin: BaseModel
     notes: Mapping[str, Any] = field(default_factory=dict)
     """Free facts: steps, losses, ranks."""
 
@@ -100,7 +100,7 @@ class Delta:
         try:
             parts = _grouped({key: lazy.read() for key, lazy in contents.tree.items()})
             origin = own["origin"]
-            found = Origin(ModelSignature(**origin["signature"]), str(origin["weights"]), dict(origin["chain"]))
+            found = BaseModel(ModelSignature(**origin["signature"]), str(origin["weights"]), dict(origin["chain"]))
             return cls(parts, found, dict(own.get("notes") or {}))
         except (KeyError, TypeError, ValueError, AttributeError, AtelierError) as error:
             raise LoadError(f"{contents.path.name} contradicts itself ({error}); save the delta again.") from error

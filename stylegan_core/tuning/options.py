@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..engine import ramp
-from ..losses.objective import LossWeights
+from ..losses.reconstruction import LossWeights
 from ..options import check_numbers
 
 RISE, FALL = 0.05, 0.25
@@ -50,7 +50,7 @@ class TuneOptions:
         return self.lr * ramp(t, RISE, FALL)
 
     def losses(self) -> LossWeights:
-        """What the objective takes of these."""
+        """What the reconstruction loss takes of these."""
         return LossWeights(self.lpips, self.l2, self.identity)
 
 

@@ -19,13 +19,13 @@ from ..errors import InvalidInput
 from ..inversion.optimize import check_targets
 from ..inversion.spaces import coordinates
 from ..latents import Latents, class_label
-from ..losses.objective import Objective, judging_networks
+from ..losses.reconstruction import ReconstructionLoss, judging_networks
 from ..networks.generators.base import Generator
 from ..ops.resize import to_rgb
 from ..runtime import OnStep
-from .change import Change
-from .delta import Delta, Origin, Part, apply_delta, cut, numbers, principal
+from .delta import BaseModel, Delta, Part, apply_delta, cut, numbers, principal
 from .options import TUNE_PRESETS, TuneOptions
+from .variables import DeltaVariables
 
 ENERGIES = (0.8, 0.9, 0.95, 0.98, 0.99, 0.997)
 """Shares of each weight's change that are tried in turn; the first that loses no likeness is stored."""
@@ -73,16 +73,16 @@ class Tuner(Optimization[Tuned]):
                 self.ws = latents.ws(self.model, c=c).to(like, copy=True)
             self.noise = [m.to(like, copy=True).expand(len(images), -1, -1, -1) for m in latents.noise_for(self.model) or ()]
             self._draw = torch.Generator().manual_seed(self.options.seed)
-            self.change = Change(self.model, self.options.rank, self.options.share, self._draw)
+            self.variables = DeltaVariables(self.model, self.options.rank, self.options.share, self._draw)
             size = min(self.options.loss_size, model.img_resolution)
             weights, targets = self.options.losses(), images.clone().to(like)
-            self.objective = Objective(targets, size, weights, judging_networks(weights, distances or {}, targets))
-            self.names = (*self.objective.names(False, False)[:-1], *(["locality"] if self.options.locality else []), "total")
+            self.loss = ReconstructionLoss(targets, size, weights, judging_networks(weights, distances or {}, targets))
+            self.names = (*self.loss.names(False, False)[:-1], *(["locality"] if self.options.locality else []), "total")
             label = class_label(self.model, 0)
             self._spread = coordinates(self.model, "w", False, label).spread if self.options.locality else 0.0
-            self._optimizer = Adam(self.change.leaves)
+            self._optimizer = Adam(self.variables.leaves)
             self.preview = torch.zeros(len(images), model.img_channels, *(model.img_resolution,) * 2)
-            self._best = Best(self.change.snapshot(), torch.full((len(images), len(self.names)), float("nan")))
+            self._best = Best(self.variables.snapshot(), torch.full((len(images), len(self.names)), float("nan")))
         self._history = History(self.names, len(images))
         self._chunks = Chunks(self.options.chunk, like.device, model.img_resolution)
 
@@ -119,16 +119,16 @@ class Tuner(Optimization[Tuned]):
             if not torch.isfinite(values).all():
                 raise InvalidInput(f"Tuning's loss is no longer a number at step {self.steps_done + 1}; lower the learning "
                                    f"rate, or check the model for damaged weights.")
-            self._best.offer(float(values[:, -1].mean()), values, self.change.snapshot)
+            self._best.offer(float(values[:, -1].mean()), values, self.variables.snapshot)
             self._optimizer.set_rate(self.options.learning_rate(t))
             self._optimizer.step()
         return self._history.add(values)
 
     def _evaluate(self, ids: list[int]) -> Tensor:
         """Losses and total, [len(ids), losses + 1]; adds the gradient of their mean over all images, or raises before."""
-        pictures = self._draws(self.change.weights(), ids)
-        losses = self.objective(pictures, ids, [], self.ws[ids], self.steps_done)
-        total = self.objective.total(losses)
+        pictures = self._draws(self.variables.weights(), ids)
+        losses = self.loss(pictures, ids, [], self.ws[ids], self.steps_done)
+        total = self.loss.total(losses)
         self._add_gradient(total.sum() / len(self.ws))
         self.preview[ids] = pictures.detach().float().cpu()
         return torch.stack([*losses.values(), total], dim=1).detach().cpu()
@@ -138,8 +138,8 @@ class Tuner(Optimization[Tuned]):
         return functional_call(self.model.synthesis, dict(weights), (self.ws[ids],), {"noise": noise})
 
     def _add_gradient(self, loss: Tensor) -> None:
-        gradients = torch.autograd.grad(loss, self.change.leaves, allow_unused=True)  # StyleGAN1's smaller image heads
-        for leaf, gradient in zip(self.change.leaves, gradients, strict=True):
+        gradients = torch.autograd.grad(loss, self.variables.leaves, allow_unused=True)  # StyleGAN1's smaller image heads
+        for leaf, gradient in zip(self.variables.leaves, gradients, strict=True):
             if gradient is not None:
                 leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
 
@@ -151,10 +151,10 @@ class Tuner(Optimization[Tuned]):
             away = self.model.mapping(z, class_label(self.model, 0), LOCAL_PSI) - pivot
             near = pivot + self.options.reach * self._spread * away / away.norm(dim=2, keepdim=True).clamp_min(1e-8)
             before = self.model.synthesis(near, noise_mode="none")
-        weights = replace(self.objective.weights, l2=1.0, identity=0.0, jitter=False)
-        objective = Objective(to_rgb(before), self.objective.size, weights, self.objective.distances)
-        after = functional_call(self.model.synthesis, self.change.weights(), (near,), {"noise_mode": "none"})
-        loss = objective.total(objective(after, [0], [], near))
+        weights = replace(self.loss.weights, l2=1.0, identity=0.0, jitter=False)
+        local_loss = ReconstructionLoss(to_rgb(before), self.loss.size, weights, self.loss.distances)
+        after = functional_call(self.model.synthesis, self.variables.weights(), (near,), {"noise_mode": "none"})
+        loss = local_loss.total(local_loss(after, [0], [], near))
         self._add_gradient(self.options.locality * loss.sum())
         loss = loss.detach().cpu().expand(len(values), 1)
         return torch.cat([values[:, :-1], loss, values[:, -1:]], dim=1)
@@ -166,31 +166,31 @@ class Tuner(Optimization[Tuned]):
             parts = self._stored()
             notes = {"steps": self.steps_done, "images": len(self.ws),
                      **{name: round(float(value.mean()), 5) for name, value in losses.items() if self.steps_done}}
-            delta = Delta(parts, Origin.of(self.model, parts), notes)
+            delta = Delta(parts, BaseModel.of(self.model, parts), notes)
             weights = dict(apply_delta(self.model, delta).synthesis.named_parameters())
             pictures = self._chunks.run(lambda ids: self._draws(weights, ids).float(), self._all, "cpu")
         return Tuned(delta, self.latents, pictures, losses, self._history.by_name(), self.steps_done)
 
     def _stored(self) -> dict[str, Part]:
         """The best change in 16 bits: the fewest ranks that keep the likeness, else all that was trained."""
-        moved = {name: part for name, part in self._best.state.items() if all(bool(t.any()) for t in part)}
-        trained = self.change.parts(moved)
+        changed = {name: part for name, part in self._best.state.items() if all(bool(t.any()) for t in part)}
+        trained = self.variables.parts(changed)
         most = self._distance(trained) * (1 + self.options.tolerance) + SLACK
         directions = {name: principal(part) for name, part in trained.items()}
         for energy in ENERGIES:
             pairs = ((name, cut(directions[name], energy), whole) for name, whole in trained.items())
             parts = _half({name: min(short, whole, key=lambda part: numbers([part])) for name, short, whole in pairs})
-            if numbers(parts.values()) <= self.change.limit and self._distance(parts) <= most:
+            if numbers(parts.values()) <= self.variables.limit and self._distance(parts) <= most:
                 return parts
         return _half(trained)
 
     def _distance(self, parts: Mapping[str, Part]) -> float:
         """Mean LPIPS with `parts` added; the mean total where LPIPS has no weight."""
-        weights = self.change.weights(parts)
+        weights = self.variables.weights(parts)
 
         def measure(ids: list[int]) -> Tensor:
-            losses = self.objective(self._draws(weights, ids), ids, [], self.ws[ids])
-            return losses["lpips"] if "lpips" in losses else self.objective.total(losses)
+            losses = self.loss(self._draws(weights, ids), ids, [], self.ws[ids])
+            return losses["lpips"] if "lpips" in losses else self.loss.total(losses)
 
         return float(self._chunks.run(measure, self._all).mean())
 

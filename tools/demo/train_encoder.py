@@ -51,7 +51,7 @@ class Weights:
 
 def fresh_encoder(base: MobileStyleGAN) -> tuple[CompactEncoder, Coordinates]:
     """AlexNet's features, and the whitened space of base's mapping, its widest axes first."""
-    found = coordinates(base, "w+", natural=True)
+    found = coordinates(base, "w+", whitened=True)
     assert found.axes is not None and found.center is not None
     space = Coordinates(found.start.flip(0), 1.0, 1.0, found.center, found.axes.flip(1))
     config = CompactEncoderConfig(base.num_ws, base.w_dim, mapping_hash=mapping_hash(base.mapping),

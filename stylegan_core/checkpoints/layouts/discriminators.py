@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...errors import UnsupportedCheckpoint
-from ..layout import Bundle, Canonical, Layout, Move, check_resolution, keep, move_keys, same_everywhere, taps_of
+from ..layout import ConvertedState, Layout, Rename, SourceState, check_resolution, keep, rename_keys, same_everywhere, taps_of
 from .nvidia2 import TENSORS_ONLY
 from .tensorflow2 import kernel, transpose
 
@@ -25,26 +25,28 @@ BLOCK = (("conv1.0.weight", "conv0.weight"), ("conv1.1.bias", "conv0.bias"), ("c
          ("conv2.2.bias", "conv1.bias"), ("skip.1.weight", "skip.weight"))
 
 
-def from_nvidia(bundle: Bundle) -> Canonical:
+def from_nvidia(state: SourceState) -> ConvertedState:
     """The names are canonical; filters go after their taps are read."""
-    check_resolution(max(bundle.indices(r"b(\d+)\..*")))
-    keys = [key for key in bundle.tensors if re.fullmatch(NVIDIA_KEY, key) and not re.fullmatch(NVIDIA_FILTER, key)]
-    moved = move_keys(bundle, [(key, key, keep) for key in keys], "an NVIDIA discriminator", ignore=NVIDIA_FILTER)
-    facts = same_everywhere(bundle, NVIDIA_LAYERS)
-    facts["resample_kernel"] = taps_of({k: t for k, t in bundle.tensors.items() if re.fullmatch(NVIDIA_DOWN_FILTER, k)})
-    return Canonical(moved["tensors"], facts, moved["origin"], () if bundle.attributes else (TENSORS_ONLY,))
+    check_resolution(max(state.indices(r"b(\d+)\..*")))
+    keys = [key for key in state.tensors if re.fullmatch(NVIDIA_KEY, key) and not re.fullmatch(NVIDIA_FILTER, key)]
+    renames = [(key, key, keep) for key in keys]
+    tensors, source_keys = rename_keys(state, renames, "an NVIDIA discriminator", ignore=NVIDIA_FILTER)
+    facts = same_everywhere(state, NVIDIA_LAYERS)
+    facts["resample_kernel"] = taps_of({k: t for k, t in state.tensors.items() if re.fullmatch(NVIDIA_DOWN_FILTER, k)})
+    return ConvertedState(tensors, facts, source_keys, () if state.attributes else (TENSORS_ONLY,))
 
 
-def from_rosinality(bundle: Bundle) -> Canonical:
+def from_rosinality(state: SourceState) -> ConvertedState:
     """convs.0 looks at the image, convs.1 is the block of the highest resolution."""
-    blocks = max(bundle.indices(r"convs\.(\d+)\.conv1\..*"))
+    blocks = max(state.indices(r"convs\.(\d+)\.conv1\..*"))
     resolution = check_resolution(4 << min(blocks, 32))
-    moved = move_keys(bundle, rosinality_moves(blocks, resolution), "a rosinality discriminator", ignore=ROSINALITY_KERNEL)
-    kernels = {key: t for key, t in bundle.tensors.items() if re.fullmatch(ROSINALITY_KERNEL, key)}
-    return Canonical(moved["tensors"], {"resample_kernel": taps_of(kernels)}, moved["origin"])
+    tensors, source_keys = rename_keys(state, rosinality_renames(blocks, resolution), "a rosinality discriminator",
+                                       ignore=ROSINALITY_KERNEL)
+    kernels = {key: t for key, t in state.tensors.items() if re.fullmatch(ROSINALITY_KERNEL, key)}
+    return ConvertedState(tensors, {"resample_kernel": taps_of(kernels)}, source_keys)
 
 
-def rosinality_moves(blocks: int, resolution: int) -> Iterator[Move]:
+def rosinality_renames(blocks: int, resolution: int) -> Iterator[Rename]:
     yield "convs.0.0.weight", f"b{resolution}.fromrgb.weight", keep
     yield "convs.0.1.bias", f"b{resolution}.fromrgb.bias", keep
     for i in range(1, blocks + 1):
@@ -57,23 +59,23 @@ def rosinality_moves(blocks: int, resolution: int) -> Iterator[Move]:
             yield f"final_linear.{i}.{leaf}", f"b4.{ours}.{leaf}", keep
 
 
-def from_tensorflow(bundle: Bundle) -> Canonical:
+def from_tensorflow(state: SourceState) -> ConvertedState:
     """TensorFlow's names and axes; strided convolutions run the same way in both. Raises UnsupportedCheckpoint."""
-    resolution = check_resolution(max(bundle.indices(r"(\d+)x\1/.*")))
-    outputs = bundle.tensors["Output/weight"].shape[-1:]
+    resolution = check_resolution(max(state.indices(r"(\d+)x\1/.*")))
+    outputs = state.tensors["Output/weight"].shape[-1:]
     if outputs != (1,):
         raise UnsupportedCheckpoint(f"The TensorFlow discriminator gives {list(outputs)} numbers an image where one without "
                                     "classes gives 1; conditional ones are read from NVIDIA's PyTorch files only.")
-    moved = move_keys(bundle, _tensorflow_moves(resolution), "a TensorFlow discriminator", ignore="lod",
+    tensors, source_keys = rename_keys(state, _tensorflow_renames(resolution), "a TensorFlow discriminator", ignore="lod",
                       optional=r".*/(?:FromRGB/.*|Skip/weight)")
-    told = {ours: bundle.attributes.get(f"static_kwargs.{theirs}") for theirs, ours in TENSORFLOW_ARGUMENTS.items()}
-    facts: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
-    taps = [bundle.attributes.get(f"static_kwargs.resample_kernel.{i}") for i in range(16)]
+    arguments = {ours: state.attributes.get(f"static_kwargs.{theirs}") for theirs, ours in TENSORFLOW_ARGUMENTS.items()}
+    facts: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
+    taps = [state.attributes.get(f"static_kwargs.resample_kernel.{i}") for i in range(16)]
     facts |= {"resample_kernel": tuple(t for t in taps if t is not None)} if taps[0] is not None else {}
-    return Canonical(moved["tensors"], facts, moved["origin"])
+    return ConvertedState(tensors, facts, source_keys)
 
 
-def _tensorflow_moves(resolution: int) -> Iterator[Move]:
+def _tensorflow_renames(resolution: int) -> Iterator[Rename]:
     while resolution >= 4:
         scope, ours = f"{resolution}x{resolution}", f"b{resolution}"
         layers = {"FromRGB": "fromrgb", **({"Conv": "conv"} if resolution == 4 else {"Conv0": "conv0", "Conv1_down": "conv1"})}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ...errors import LoadError
-from ..layout import Bundle, Canonical, Layout, Move, keep, move_keys
+from ..layout import ConvertedState, Layout, Rename, SourceState, keep, rename_keys
 from . import rosinality2
 
 INSIDE = "generator."
@@ -17,7 +17,7 @@ MODRES = (("conv.0.weight", "conv0.weight"), ("conv.1.bias", "conv0.bias"),
           ("norm2.style.weight", "conv1.affine.weight"), ("norm2.style.bias", "conv1.affine.bias"))
 
 
-def moves(transform_layers: int, places: int) -> Iterator[Move]:
+def renames(transform_layers: int, places: int) -> Iterator[Rename]:
     """The key map of the extrinsic path: T_s, seven residual blocks, one color transform a row above."""
     for i in range(transform_layers):
         for leaf in ("weight", "bias"):
@@ -30,25 +30,25 @@ def moves(transform_layers: int, places: int) -> Iterator[Move]:
             yield f"res.{k}.{leaf}", f"color.{k - STRUCTURE_PLACES}.{leaf}", keep
 
 
-def convert(bundle: Bundle) -> Canonical:
+def dualstylegan_from_published(state: SourceState) -> ConvertedState:
     """The generator through rosinality's map, the extrinsic path through ours. Raises LoadError."""
-    inside = {k.removeprefix(INSIDE): t for k, t in bundle.tensors.items() if k.startswith(INSIDE)}
-    outside = {k: t for k, t in bundle.tensors.items() if not k.startswith(INSIDE)}
-    base = rosinality2.convert(replace(bundle, tensors=inside))
-    places = len(bundle.indices(r"res\.(\d+)\..*"))
+    inside = {k.removeprefix(INSIDE): t for k, t in state.tensors.items() if k.startswith(INSIDE)}
+    outside = {k: t for k, t in state.tensors.items() if not k.startswith(INSIDE)}
+    base = rosinality2.stylegan2_from_rosinality(replace(state, tensors=inside))
+    places = len(state.indices(r"res\.(\d+)\..*"))
     if places <= STRUCTURE_PLACES:
         raise LoadError(f"The extrinsic path has {places} places and needs more than {STRUCTURE_PLACES}; "
                         f"the file is incomplete.")
-    depth = len(bundle.indices(r"style\.(\d+)\.weight"))
-    own = move_keys(replace(bundle, tensors=outside), moves(depth, places), "a DualStyleGAN",
-                    ignore=rosinality2.LATENT_AVG)
-    tensors = {f"base.{k}": t for k, t in base.tensors.items()} | own["tensors"]
-    origin = {f"base.{k}": INSIDE + v for k, v in base.origin.items()} | own["origin"]
-    return Canonical(tensors, base.facts, origin, base.notes)
+    depth = len(state.indices(r"style\.(\d+)\.weight"))
+    own, own_keys = rename_keys(replace(state, tensors=outside), renames(depth, places), "a DualStyleGAN",
+                                ignore=rosinality2.LATENT_AVG)
+    tensors = {f"base.{k}": t for k, t in base.tensors.items()} | own
+    source_keys = {f"base.{k}": INSIDE + v for k, v in base.source_keys.items()} | own_keys
+    return ConvertedState(tensors, base.facts, source_keys, base.notes)
 
 
 LAYOUT = Layout(
     name="dualstylegan", family="dualstylegan", title="a DualStyleGAN",
     tells=(r"generator\.input\.input", r"res\.0\.conv\.0\.weight", r"res\.0\.norm\.style\.weight", r"style\.1\.weight"),
-    convert=convert,
+    convert=dualstylegan_from_published,
 )

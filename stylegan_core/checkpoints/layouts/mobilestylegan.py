@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from ..layout import Bundle, Canonical, Layout, check_resolution, keep, move_keys
+from ..layout import ConvertedState, Layout, SourceState, check_resolution, keep, rename_keys
 
 
-def convert(bundle: Bundle) -> Canonical:
+def mobilestylegan_as_named(state: SourceState) -> ConvertedState:
     """Nothing to move: the names are canonical already."""
-    check_resolution(8 << len([key for key in bundle.tensors if key.endswith(".up.affine.weight")]))
-    moved = move_keys(bundle, [(key, key, keep) for key in bundle.tensors], "a MobileStyleGAN")
-    return Canonical(moved["tensors"], {}, moved["origin"])
+    check_resolution(8 << len([key for key in state.tensors if key.endswith(".up.affine.weight")]))
+    tensors, source_keys = rename_keys(state, [(key, key, keep) for key in state.tensors], "a MobileStyleGAN")
+    return ConvertedState(tensors, {}, source_keys)
 
 
 LAYOUT = Layout(
     name="mobilestylegan", family="mobilestylegan", title="a MobileStyleGAN",
     tells=(r"synthesis\.const", r"synthesis\.b4\.conv1\.weight", r"synthesis\.b8\.conv1\.depthwise",
            r"synthesis\.head\.weight"),
-    convert=convert,
+    convert=mobilestylegan_as_named,
 )

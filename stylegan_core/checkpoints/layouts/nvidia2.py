@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ...errors import LoadError
-from ..layout import Bundle, Canonical, Layout, Move, check_resolution, keep, move_keys, same_everywhere, taps_of
+from ..layout import ConvertedState, Layout, Rename, SourceState, check_resolution, keep, rename_keys, same_everywhere, taps_of
 
 FILTER = r"synthesis\..*\.resample_filter"
 TENSORS_ONLY = "The file keeps tensors only; if the network clamped its activations, the limit (usually 256) is lost."
@@ -19,21 +19,21 @@ SAME_EVERYWHERE = {
 """Config field -> the pickled layers' own attribute; a pickle's keyword arguments leave defaults out, the layers don't."""
 
 
-def convert(bundle: Bundle) -> Canonical:
+def stylegan2_from_nvidia(state: SourceState) -> ConvertedState:
     """Drop the filters after reading their taps; take what shapes can't tell from the layers' attributes."""
-    resolution = check_resolution(max(bundle.indices(r"synthesis\.b(\d+)\..*")))
-    moves: list[Move] = [(key, key, keep) for key in bundle.tensors if not re.fullmatch(FILTER, key)]
-    surplus = [key for key in bundle.tensors if not key.startswith(("mapping.", "synthesis.b"))]
+    resolution = check_resolution(max(state.indices(r"synthesis\.b(\d+)\..*")))
+    renames: list[Rename] = [(key, key, keep) for key in state.tensors if not re.fullmatch(FILTER, key)]
+    surplus = [key for key in state.tensors if not key.startswith(("mapping.", "synthesis.b"))]
     if surplus:
         raise LoadError(
             f"The file has {', '.join(surplus[:5])}, which an NVIDIA StyleGAN2 does not have; it comes from a "
             "modified network, which is not supported."
         )
-    moved = move_keys(bundle, moves, "an NVIDIA StyleGAN2", ignore=FILTER)
-    facts = {"img_resolution": resolution, **same_everywhere(bundle, SAME_EVERYWHERE)}
-    filters = {key: t for key, t in bundle.tensors.items() if re.fullmatch(FILTER, key)}
+    tensors, source_keys = rename_keys(state, renames, "an NVIDIA StyleGAN2", ignore=FILTER)
+    facts = {"img_resolution": resolution, **same_everywhere(state, SAME_EVERYWHERE)}
+    filters = {key: t for key, t in state.tensors.items() if re.fullmatch(FILTER, key)}
     facts["resample_kernel"] = taps_of(filters)
-    return Canonical(moved["tensors"], facts, moved["origin"], () if bundle.attributes else (TENSORS_ONLY,))
+    return ConvertedState(tensors, facts, source_keys, () if state.attributes else (TENSORS_ONLY,))
 
 
 LAYOUT = Layout(
@@ -41,5 +41,5 @@ LAYOUT = Layout(
     tells=(r"synthesis\.b4\.const", r"synthesis\.b4\.conv1\.affine\.weight", r"synthesis\.b\d+\.torgb\.weight",
            r"mapping\.fc0\.weight"),
     never=(r"synthesis\.input\..*", r"synthesis\.b\d+\.conv\d\.depthwise"),
-    convert=convert,
+    convert=stylegan2_from_nvidia,
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ...errors import LoadError
 from ...networks.generators.stylegan3 import StyleGAN3Config
-from ..layout import Bundle, Canonical, Layout, check_resolution, keep, move_keys, same_everywhere
+from ..layout import ConvertedState, Layout, SourceState, check_resolution, keep, rename_keys, same_everywhere
 from ..tensors import LazyTensor
 
 WEIGHT = r"synthesis\.L\d+_\d+_\d+\.weight"
@@ -17,41 +17,40 @@ LAYER_FACTS = {"conv_clamp": r"synthesis\.L\d+_\d+_\d+\.conv_clamp", "lr_multipl
 """Config field -> the pickled modules' own attributes; a pickle's keyword arguments leave defaults out."""
 
 
-def is_radial(bundle: Bundle) -> bool:
+def is_radial(state: SourceState) -> bool:
     """R has 1x1 convolutions and 2-D filters; T has 3x3 convolutions and separable ones."""
-    shapes = {key: t.shape for key, t in bundle.tensors.items()}
+    shapes = {key: t.shape for key, t in state.tensors.items()}
     named = {name: shapes[key] for key in shapes for name in ("weight", "down_filter")
              if re.fullmatch(rf"synthesis\.L0_\d+_\d+\.{name}", key)}
     return len(named["down_filter"]) == 2 if "down_filter" in named else named.get("weight", ())[-1:] == (1,)
 
 
-def convert(bundle: Bundle) -> Canonical:
+def stylegan3_from_nvidia(state: SourceState) -> ConvertedState:
     """Names stay; filters a bare state dict lacks are designed anew."""
-    check_resolution(max((int(key.split("_")[1]) for key in bundle.tensors if re.fullmatch(WEIGHT, key)), default=0))
-    surplus = [key for key in bundle.tensors if not key.startswith(("mapping.", "synthesis."))]
+    check_resolution(max((int(key.split("_")[1]) for key in state.tensors if re.fullmatch(WEIGHT, key)), default=0))
+    surplus = [key for key in state.tensors if not key.startswith(("mapping.", "synthesis."))]
     if surplus:
         raise LoadError(f"The file has {', '.join(surplus[:5])}, which an NVIDIA StyleGAN3 does not have; "
                         f"it comes from a modified network, which is not supported.")
-    moved = move_keys(bundle, [(key, key, keep) for key in bundle.tensors], "an NVIDIA StyleGAN3")
-    tensors: dict[str, LazyTensor] = moved["tensors"]
-    facts = {"radial": is_radial(bundle), **same_everywhere(bundle, LAYER_FACTS)}
-    facts |= {name: bundle.attributes[key] for key, name in NETWORK_FACTS.items() if key in bundle.attributes}
-    notes = () if bundle.attributes else ("The file keeps tensors only; activations are clamped at 256, NVIDIA's default.",)
+    tensors, source_keys = rename_keys(state, [(key, key, keep) for key in state.tensors], "an NVIDIA StyleGAN3")
+    facts = {"radial": is_radial(state), **same_everywhere(state, LAYER_FACTS)}
+    facts |= {name: state.attributes[key] for key, name in NETWORK_FACTS.items() if key in state.attributes}
+    notes = () if state.attributes else ("The file keeps tensors only; activations are clamped at 256, NVIDIA's default.",)
     config = StyleGAN3Config.from_shapes({key: t.shape for key, t in tensors.items()}, facts)
     for plan in config.plan():
         for name, design in zip(("up_filter", "down_filter"), plan.filters(config.filter_size), strict=True):
             if design is not None:
                 lazy = LazyTensor(tuple(design.shape), design.dtype, lambda design=design: design)
                 tensors.setdefault(f"synthesis.{plan.name}.{name}", lazy)
-    return Canonical(tensors, facts, moved["origin"], notes)
+    return ConvertedState(tensors, facts, source_keys, notes)
 
 
-def _row(letter: str, accepts: Callable[[Bundle], bool]) -> Layout:
+def _row(letter: str, accepts: Callable[[SourceState], bool]) -> Layout:
     return Layout(
         name=f"nvidia-stylegan3-{letter}", family=f"stylegan3-{letter}", title=f"an NVIDIA StyleGAN3-{letter.upper()}",
         tells=(r"synthesis\.input\.freqs", r"synthesis\.input\.affine\.weight", WEIGHT, r"mapping\.fc0\.weight"),
-        convert=convert, accepts=accepts,
+        convert=stylegan3_from_nvidia, accepts=accepts,
     )
 
 
-T, R = _row("t", lambda bundle: not is_radial(bundle)), _row("r", is_radial)
+T, R = _row("t", lambda state: not is_radial(state)), _row("r", is_radial)

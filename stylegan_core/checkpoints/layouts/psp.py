@@ -12,7 +12,7 @@ import torch
 
 from ...errors import LoadError
 from ...latents import fingerprint
-from ..layout import Bundle, Canonical, Layout, Move, keep, move_keys
+from ..layout import ConvertedState, Layout, Rename, SourceState, keep, rename_keys
 from ..tensors import LazyTensor
 from . import rosinality2
 
@@ -25,33 +25,32 @@ Z_PLUS_NAME = re.compile(r"^encoder$|z_?plus|z\+", re.IGNORECASE)
 """The files of w+ and z+ encoders differ in nothing but their names: DualStyleGAN publishes its z+ one as encoder.pt."""
 
 
-def convert(bundle: Bundle) -> Canonical:
+def encoder_from_psp(state: SourceState) -> ConvertedState:
     """Heads stacked, the rest renamed; of the decoder only the fingerprint is kept, unless ReStyle needs it all."""
-    tensors = bundle.tensors
-    styles = len(bundle.indices(r"encoder\.styles\.(\d+)\.linear\.weight"))
+    tensors = state.tensors
+    styles = len(state.indices(r"encoder\.styles\.(\d+)\.linear\.weight"))
     pyramid = "encoder.latlayer1.weight" in tensors
     inner = {k.removeprefix("decoder."): t for k, t in tensors.items() if k.startswith("decoder.")}
     own = {k: t for k, t in tensors.items() if not k.startswith("decoder.")}
-    moved = move_keys(replace(bundle, tensors=own), _moves(own), "an encoder",
-                      ignore=f"{HEADS}|{COUNTER}|{rosinality2.LATENT_AVG}")
-    found: dict[str, LazyTensor] = dict(moved["tensors"])
+    found, source_keys = rename_keys(replace(state, tensors=own), _renames(own), "an encoder",
+                                     ignore=f"{HEADS}|{COUNTER}|{rosinality2.LATENT_AVG}")
     for g, rows in enumerate(_groups(styles, pyramid)):
         found |= _stacked(own, g, rows)
     if "latent_avg" in own:
         average = own["latent_avg"]
         found["latent_avg"] = average.reshape(1, *average.shape) if len(average.shape) == 1 else average
-    facts = _facts(bundle, styles, average="latent_avg" in own)
+    facts = _facts(state, styles, average="latent_avg" in own)
     if inner:
-        decoder = rosinality2.convert(replace(bundle, tensors=inner))
+        decoder = rosinality2.stylegan2_from_rosinality(replace(state, tensors=inner))
         mapping = {k.removeprefix("mapping."): t for k, t in decoder.tensors.items() if k.startswith("mapping.")}
         facts["mapping_hash"] = fingerprint({k: t.read() for k, t in mapping.items()})
         if _channels_in(own) == 6:
             found |= {f"decoder.{k}": t for k, t in decoder.tensors.items()}
             facts["decoder"] = decoder.facts
-    return Canonical(found, facts, moved["origin"], _notes(facts, bundle, "latent_avg" in own))
+    return ConvertedState(found, facts, source_keys, _notes(facts, state, "latent_avg" in own))
 
 
-def _moves(tensors: dict[str, LazyTensor]) -> Iterator[Move]:
+def _renames(tensors: dict[str, LazyTensor]) -> Iterator[Rename]:
     """Trunk and lateral layers, one to one."""
     lateral = {"latlayer1": "lateral.0", "latlayer2": "lateral.1"}
     for key in tensors:
@@ -96,11 +95,11 @@ def _channels_in(tensors: dict[str, LazyTensor]) -> int:
     return stem.shape[1]
 
 
-def _facts(bundle: Bundle, styles: int, average: bool) -> dict[str, Any]:
+def _facts(state: SourceState, styles: int, average: bool) -> dict[str, Any]:
     """What opts say, defaulted: device and paths in there concern somebody else's machine."""
-    opts = {k.removeprefix("opts."): v for k, v in bundle.attributes.items() if k.startswith("opts.")}
+    opts = {k.removeprefix("opts."): v for k, v in state.attributes.items() if k.startswith("opts.")}
     size = opts.get("output_size", opts.get("stylegan_size"))
-    name = bundle.file.rsplit(".", 1)[0]
+    name = state.file.rsplit(".", 1)[0]
     start, space = opts.get("start_from_latent_avg"), "z+" if Z_PLUS_NAME.search(name) else "w+"
     return {
         "progressive": opts.get("encoder_type") in PROGRESSIVE or (not opts and "e4e" in name.lower()),
@@ -110,11 +109,11 @@ def _facts(bundle: Bundle, styles: int, average: bool) -> dict[str, Any]:
     }
 
 
-def _notes(facts: dict[str, Any], bundle: Bundle, average: bool) -> tuple[str, ...]:
+def _notes(facts: dict[str, Any], state: SourceState, average: bool) -> tuple[str, ...]:
     notes = (f"The file does not say whether its codes are z+ or w+; by its name they are read as {facts['space']}.",)
     if facts["start_from_latent_avg"] and not average:
         notes += ("The file carries no latent_avg; the average of the generator it is used with is taken.",)
-    opts = any(key.startswith("opts.") for key in bundle.attributes)
+    opts = any(key.startswith("opts.") for key in state.attributes)
     return notes if opts else (*notes, "The file carries no options; usual ones were taken.")
 
 
@@ -122,5 +121,5 @@ LAYOUT = Layout(
     name="psp-encoder", family="encoder", title="a pSp, e4e or ReStyle encoder",
     tells=(r"encoder\.(?:input_layer\.0|conv1)\.weight", r"encoder\.body\.0\..*", r"encoder\.styles\.0\.convs\.0\.weight",
            r"encoder\.styles\.0\.linear\.weight"),
-    convert=convert,
+    convert=encoder_from_psp,
 )

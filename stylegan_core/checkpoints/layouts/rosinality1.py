@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ...errors import LoadError
-from ..layout import Bundle, Canonical, Change, Layout, Move, check_resolution, drop_first, keep, move_keys
+from ..layout import ConvertedState, Layout, Rename, SourceState, Transform, check_resolution, drop_first, keep, rename_keys
 from ..tensors import LazyTensor
 
 BLUR = r"generator\.progression\.\d+\.conv1\.\d+\.weight(?:_flip)?"
@@ -24,7 +24,7 @@ ZERO_AT_FIRST = ("noise1.weight_orig", "noise2.weight_orig", "conv2.conv.bias")
 LR_MULTIPLIER = 0.01
 
 
-def scaled(factor: float) -> Change:
+def scaled(factor: float) -> Transform:
     """Multiply: equalized learning rates with another constant."""
     return lambda tensor: tensor.map(lambda t: t * factor)
 
@@ -39,7 +39,7 @@ def noise_strength(tensor: LazyTensor) -> LazyTensor:
     return tensor.reshape(tensor.numel).map(lambda t: t * math.sqrt(2 / max(len(t), 1)))
 
 
-def moves(bundle: Bundle, levels: int, mapping_layers: list[int]) -> Iterator[Move]:
+def renames(state: SourceState, levels: int, mapping_layers: list[int]) -> Iterator[Rename]:
     """The key map of the first `levels` levels; style.{1, 3, ...} are the mapping's linear layers."""
     for i, index in enumerate(mapping_layers):
         yield f"style.{index}.linear.weight_orig", f"mapping.fc{i}.weight", scaled(1 / LR_MULTIPLIER)
@@ -48,7 +48,7 @@ def moves(bundle: Bundle, levels: int, mapping_layers: list[int]) -> Iterator[Mo
         theirs, ours = f"generator.progression.{i}", f"synthesis.b{4 << i}"
         if i == 0:
             yield f"{theirs}.conv1.input", f"{ours}.const", drop_first
-        elif f"{theirs}.conv1.1.conv.weight_orig" in bundle.tensors:
+        elif f"{theirs}.conv1.1.conv.weight_orig" in state.tensors:
             yield f"{theirs}.conv1.1.conv.weight_orig", f"{ours}.conv0.weight", keep
             yield f"{theirs}.conv1.1.conv.bias", f"{ours}.conv0.bias", keep
         else:
@@ -65,15 +65,14 @@ def moves(bundle: Bundle, levels: int, mapping_layers: list[int]) -> Iterator[Mo
         yield f"generator.to_rgb.{i}.conv.bias", f"{ours}.torgb.bias", keep
 
 
-def convert(bundle: Bundle) -> Canonical:
+def stylegan1_from_rosinality(state: SourceState) -> ConvertedState:
     """Rosinality's names -> this package's, up to the highest level that was trained."""
-    stored = len(bundle.indices(LEVEL))
-    levels, how = trained_levels(bundle, stored)
+    stored = len(state.indices(LEVEL))
+    levels, how = trained_levels(state, stored)
     resolution = check_resolution(2 << levels)
     above = "|".join(rf"generator\.(?:progression|to_rgb)\.{i}\..*" for i in range(levels, stored)) or "(?!)"
-    key_map = moves(bundle, levels, bundle.indices(r"style\.(\d+)\.linear\.weight_orig"))
-    moved = move_keys(bundle, key_map, "a rosinality StyleGAN", ignore=f"{BLUR}|{above}")
-    tensors: dict[str, LazyTensor] = moved["tensors"]
+    key_map = renames(state, levels, state.indices(r"style\.(\d+)\.linear\.weight_orig"))
+    tensors, source_keys = rename_keys(state, key_map, "a rosinality StyleGAN", ignore=f"{BLUR}|{above}")
     width = tensors["synthesis.b4.const"].shape[:1]
     tensors["synthesis.b4.conv0.bias"] = LazyTensor(width, torch.float32, lambda: torch.zeros(width))
     for i in range(levels):
@@ -82,26 +81,26 @@ def convert(bundle: Bundle) -> Canonical:
     notes = (f"The file holds levels up to {2 << stored} px; {resolution} px are used ({how}).",
              "The file stores no noise maps; fixed ones were drawn, one a resolution.")
     facts = {"norm_eps": 1e-5, "bias_before_blur": True, "lr_multiplier": LR_MULTIPLIER}
-    return Canonical(tensors, facts, moved["origin"], notes)
+    return ConvertedState(tensors, facts, source_keys, notes)
 
 
-def trained_levels(bundle: Bundle, stored: int) -> tuple[int, str]:
+def trained_levels(state: SourceState, stored: int) -> tuple[int, str]:
     """(levels training reached, how that is known): an untrained level's biases and noise weights are still 0.
 
     Raises LoadError when the user's size is none of the file's.
     """
-    if bundle.resolution:
-        level = bundle.resolution.bit_length() - 2
-        if not 1 <= level <= stored or bundle.resolution != 2 << level:
-            raise LoadError(f"The file holds levels of 4 to {2 << stored} px and {bundle.resolution} px were asked for; use a "
+    if state.resolution:
+        level = state.resolution.bit_length() - 2
+        if not 1 <= level <= stored or state.resolution != 2 << level:
+            raise LoadError(f"The file holds levels of 4 to {2 << stored} px and {state.resolution} px were asked for; use a "
                             "power of two among them.")
         return level, "as asked for"
-    step = TRAINING_FILE.fullmatch(bundle.file)
+    step = TRAINING_FILE.fullmatch(state.file)
     if step and int(step[1]) < stored:
         return int(step[1]) + 1, "the file's name tells the training step"
     for level in range(stored, 1, -1):
         keys = [f"generator.progression.{level - 1}.{name}" for name in ZERO_AT_FIRST]
-        if any(bool(bundle.tensors[key].read().any()) for key in keys if key in bundle.tensors):
+        if any(bool(state.tensors[key].read().any()) for key in keys if key in state.tensors):
             return level, "levels above are untrained" if level < stored else "all seem trained"
     return stored, "all seem trained"
 
@@ -117,5 +116,5 @@ LAYOUT = Layout(
     name="rosinality-stylegan1", family="stylegan1", title="a rosinality StyleGAN",
     tells=(r"generator\.progression\.0\.conv1\.input", r"generator\.progression\.0\.adain1\.style\.linear\.weight_orig",
            r"generator\.to_rgb\.0\.conv\.weight_orig", r"style\.1\.linear\.weight_orig"),
-    convert=convert,
+    convert=stylegan1_from_rosinality,
 )

@@ -9,15 +9,15 @@ import torch
 
 from ...errors import LoadError
 from ..layout import (
-    Bundle,
-    Canonical,
+    ConvertedState,
     Layout,
-    Move,
+    Rename,
+    SourceState,
     check_resolution,
     drop_first,
     flat,
     keep,
-    move_keys,
+    rename_keys,
     scalar,
     square,
     taps_of,
@@ -30,7 +30,7 @@ MAX_ROWS = 64
 AVERAGES = ("latent_avg", "mean_latent", "w_avg")
 
 
-def moves(blocks: int, mapping_layers: int) -> Iterator[Move]:
+def renames(blocks: int, mapping_layers: int) -> Iterator[Rename]:
     """The key map of a network with `blocks` upsampling blocks (resolution 4 * 2**blocks)."""
     for i in range(mapping_layers):
         yield f"style.{i + 1}.weight", f"mapping.fc{i}.weight", keep
@@ -44,7 +44,7 @@ def moves(blocks: int, mapping_layers: int) -> Iterator[Move]:
         yield from _rgb(f"to_rgbs.{k}", f"b{8 << k}.torgb")
 
 
-def _conv(theirs: str, ours: str, noise: int) -> Iterator[Move]:
+def _conv(theirs: str, ours: str, noise: int) -> Iterator[Rename]:
     yield f"{theirs}.conv.weight", f"synthesis.{ours}.weight", drop_first
     yield f"{theirs}.conv.modulation.weight", f"synthesis.{ours}.affine.weight", keep
     yield f"{theirs}.conv.modulation.bias", f"synthesis.{ours}.affine.bias", keep
@@ -53,29 +53,28 @@ def _conv(theirs: str, ours: str, noise: int) -> Iterator[Move]:
     yield f"noises.noise_{noise}", f"synthesis.{ours}.noise_const", square
 
 
-def _rgb(theirs: str, ours: str) -> Iterator[Move]:
+def _rgb(theirs: str, ours: str) -> Iterator[Rename]:
     yield f"{theirs}.conv.weight", f"synthesis.{ours}.weight", drop_first
     yield f"{theirs}.conv.modulation.weight", f"synthesis.{ours}.affine.weight", keep
     yield f"{theirs}.conv.modulation.bias", f"synthesis.{ours}.affine.bias", keep
     yield f"{theirs}.bias", f"synthesis.{ours}.bias", flat
 
 
-def convert(bundle: Bundle) -> Canonical:
+def stylegan2_from_rosinality(state: SourceState) -> ConvertedState:
     """Rosinality's names -> this package's; blur kernels become resample_kernel, latent_avg becomes w_avg."""
-    convs, heads = bundle.indices(r"convs\.(\d+)\..*"), bundle.indices(r"to_rgbs\.(\d+)\..*")
+    convs, heads = state.indices(r"convs\.(\d+)\..*"), state.indices(r"to_rgbs\.(\d+)\..*")
     blocks = max([i // 2 + 1 for i in convs] + [i + 1 for i in heads])
     check_resolution(4 << min(blocks, 32))
-    layers = len(bundle.indices(r"style\.(\d+)\.weight"))
-    moved = move_keys(bundle, moves(blocks, layers), "a rosinality StyleGAN2", ignore=f"{KERNEL}|{LATENT_AVG}",
-                      optional=r"noises\..*")
-    tensors: dict[str, LazyTensor] = moved["tensors"]
-    average = next((bundle.tensors[name] for name in AVERAGES if name in bundle.tensors), None)
+    layers = len(state.indices(r"style\.(\d+)\.weight"))
+    tensors, source_keys = rename_keys(state, renames(blocks, layers), "a rosinality StyleGAN2",
+                                       ignore=f"{KERNEL}|{LATENT_AVG}", optional=r"noises\..*")
+    average = next((state.tensors[name] for name in AVERAGES if name in state.tensors), None)
     if average is not None:
         tensors["mapping.w_avg"] = _average(average, tensors[f"mapping.fc{layers - 1}.bias"].numel)
     notes = _fill_noise(tensors)
-    kernels = {key: t for key, t in bundle.tensors.items() if re.fullmatch(KERNEL, key)}
+    kernels = {key: t for key, t in state.tensors.items() if re.fullmatch(KERNEL, key)}
     facts = {"scaled_demodulation": True, "conv_clamp": None, "resample_kernel": taps_of(kernels)}
-    return Canonical(tensors, facts, moved["origin"], notes)
+    return ConvertedState(tensors, facts, source_keys, notes)
 
 
 def _average(found: LazyTensor, w_dim: int) -> LazyTensor:
@@ -104,5 +103,5 @@ LAYOUT = Layout(
     name="rosinality-stylegan2", family="stylegan2", title="a rosinality StyleGAN2",
     tells=(r"input\.input", r"conv1\.conv\.weight", r"to_rgbs\.\d+\.conv\.weight", r"style\.1\.weight"),
     never=(r".*(?:iwt|dwt).*", r"res\..*"),
-    convert=convert,
+    convert=stylegan2_from_rosinality,
 )

@@ -16,7 +16,7 @@ import torch
 import stylegan_core as sg
 from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 from stylegan_core.networks.mapping import MappingConfig
-from stylegan_core.tuning.delta import Origin
+from stylegan_core.tuning.delta import BaseModel
 
 ROOT = Path(__file__).resolve().parents[3]
 CHILD = """
@@ -71,7 +71,7 @@ def files(tmp_path_factory) -> list[Path]:
     names = tuple(map(str, range(300)))
     sg.Directions(torch.randn(300, 256), names, torch.ones(300), ("all",) * 300).save(folder / "directions")
     parts = {"synthesis." + name: (torch.randn_like(p),) for name, p in base.synthesis.named_parameters() if p.ndim > 1}
-    sg.Delta(parts, Origin.of(base, parts)).save(folder / "delta")
+    sg.Delta(parts, BaseModel.of(base, parts)).save(folder / "delta")
     return sorted(folder.iterdir())
 
 

@@ -17,7 +17,7 @@ import stylegan_core as sg
 from stylegan_core.checkpoints import check_target, write_file, writing
 from stylegan_core.errors import InvalidInput, SaveError
 from stylegan_core.pictures.files import write_image
-from stylegan_core.tuning.delta import Delta, Origin
+from stylegan_core.tuning.delta import BaseModel, Delta
 
 ROOT = Path(__file__).resolve().parents[3]
 posix = pytest.mark.skipif(os.name != "posix", reason="umask, signals and limits of POSIX")
@@ -26,7 +26,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="umask, signals and limits
 def delta_of(model) -> Delta:
     name = "synthesis." + next(n for n, p in model.synthesis.named_parameters() if p.ndim > 1)
     weight = dict(model.named_parameters())[name]
-    return Delta({name: (torch.ones_like(weight),)}, Origin.of(model, [name]))
+    return Delta({name: (torch.ones_like(weight),)}, BaseModel.of(model, [name]))
 
 
 WRITERS = {

@@ -12,7 +12,7 @@ import stylegan_core as sg
 from stylegan_core.errors import InvalidInput, LatentMismatch
 from stylegan_core.inversion.noise import map_scales, stored_maps
 from stylegan_core.inversion.spaces import coordinates
-from stylegan_core.losses.objective import Objective
+from stylegan_core.losses.reconstruction import ReconstructionLoss
 from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN
 from stylegan_core.ops.resize import resize_area
 from tests.core.inversion.tiny import FAST, PixelDistance, run, samples, tiny
@@ -188,8 +188,8 @@ def test_models_with_classes() -> None:
             run(model, target, space)
 
 
-def test_natural_coordinates_are_white_and_turn_back(model) -> None:
-    system = coordinates(model, "w", natural=True)
+def test_whitened_coordinates_are_white_and_turn_back(model) -> None:
+    system = coordinates(model, "w", whitened=True)
     w = model.mapping.to_w(sg.sample_z(range(1000), 12))
     x = system.from_code(w)
     assert torch.allclose(system.to_code(x), w, atol=1e-4)
@@ -260,11 +260,11 @@ def test_jittered_lpips_sees_every_phase_of_the_same_pair() -> None:
             seen.append(images)
             return super().features(images)
 
-    objective = Objective(targets, 64, FAST.losses(), {"lpips": Recorder()})
+    loss = ReconstructionLoss(targets, 64, FAST.losses(), {"lpips": Recorder()})
     assert len(seen) == 4 and all(view.shape == (2, 3, 61, 61) for view in seen)
     assert len({float(view[0, 0, 0, 0]) for view in seen}) == 4
     for turn in range(8):
-        assert float(objective(targets[1:], [1], [], torch.zeros(1, 8), turn)["lpips"].detach()) == 0
+        assert float(loss(targets[1:], [1], [], torch.zeros(1, 8), turn)["lpips"].detach()) == 0
         assert torch.equal(seen[-1], seen[turn % 4][1:])
 
 

@@ -25,7 +25,7 @@ def test_waves_keep_lengths_and_begin_with_the_mean(rows: int) -> None:
 
 def test_company_and_mode_change_nothing() -> None:
     model = tiny_stylegan2()
-    system = coordinates(model, "w+", natural=True)
+    system = coordinates(model, "w+", whitened=True)
     ws = model.mapping(sg.sample_z([1, 2, 3], model.z_dim))
     images = model.synthesis(ws).clamp(-1, 1)
     start = ws.roll(1, 0)

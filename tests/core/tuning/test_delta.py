@@ -15,7 +15,7 @@ from stylegan_core.checkpoints.safetensors_file import METADATA_KEY
 from stylegan_core.errors import DeltaMismatch, InvalidInput, LoadError
 from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 from stylegan_core.networks.mapping import MappingConfig
-from stylegan_core.tuning.delta import Delta, Origin, cut, expand, principal
+from stylegan_core.tuning.delta import BaseModel, Delta, cut, expand, principal
 
 CONV, BIAS, HEAD = "synthesis.b8.conv2.weight", "synthesis.b8.conv2.bias", "synthesis.head.weight"
 
@@ -39,7 +39,7 @@ def delta_of(model: MobileStyleGAN, seed: int = 0) -> Delta:
         return torch.randn(*shape, generator=draw)
 
     parts = {CONV: (normal(16, 2), normal(2, 16)), BIAS: (normal(16),), HEAD: (normal(12, 16, 1, 1),)}
-    return Delta(parts, Origin.of(model, parts), {"steps": 3})
+    return Delta(parts, BaseModel.of(model, parts), {"steps": 3})
 
 
 @pytest.fixture

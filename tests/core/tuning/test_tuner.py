@@ -12,8 +12,8 @@ import stylegan_core as sg
 from stylegan_core.errors import InvalidInput, LatentMismatch
 from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 from stylegan_core.networks.mapping import MappingConfig
-from stylegan_core.tuning.change import Change
 from stylegan_core.tuning.delta import expand
+from stylegan_core.tuning.variables import DeltaVariables
 
 FAMILIES = {"stylegan1": ("tf_sg1_tiny", "karras2019stylegan-tiny.pkl"), "stylegan2": ("ada_sg2_tiny",),
             "classes": ("ada_sg2_cond",), "gray": ("ada_sg2_gray",), "stylegan3-t": ("sg3_t_tiny",),
@@ -210,7 +210,7 @@ class TestSize:
     def test_the_rank_gives_way_to_the_limit(self, model) -> None:
         draw = torch.Generator()
         whole = sum(p.numel() for p in model.parameters())
-        few, many = Change(model, 4, 0.3, draw), Change(model, 4, 1.0, draw)
+        few, many = DeltaVariables(model, 4, 0.3, draw), DeltaVariables(model, 4, 1.0, draw)
         assert 1 <= few.rank < many.rank == 4 and few.limit == int(0.3 * whole)
         assert sum(leaf.numel() for leaf in few.leaves) <= few.limit < sum(leaf.numel() for leaf in many.leaves)
 
@@ -234,11 +234,11 @@ class TestSize:
         assert far(found.images, photos) <= (1 + tolerance) * float(found.losses["lpips"].mean()) + 1e-3
 
     def test_units_are_the_weights_own(self, model) -> None:
-        change = Change(model, 2, 1.0, torch.Generator().manual_seed(0))
+        variables = DeltaVariables(model, 2, 1.0, torch.Generator().manual_seed(0))
         with torch.no_grad():
-            for leaf in change.leaves:
+            for leaf in variables.leaves:
                 leaf += 0.01
-        for name, part in change.parts(change.snapshot()).items():
+        for name, part in variables.parts(variables.snapshot()).items():
             weight = dict(model.named_parameters())[name]
             size = float(expand(part, weight.shape).square().mean().sqrt())
             assert 0.001 < size / max(float(weight.square().mean().sqrt()), 0.05) < 0.05, name

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from benchmarks.twins import stylegan1 as plain
 from stylegan_core import checkpoints
-from stylegan_core.checkpoints.layout import Bundle
+from stylegan_core.checkpoints.layout import SourceState
 from stylegan_core.checkpoints.layouts import rosinality1, tf_stylegan1
 from stylegan_core.checkpoints.loading import build, configure
 from stylegan_core.checkpoints.tensors import LazyTensor
@@ -21,16 +21,16 @@ FILES = {"tf_sg1_tiny": "karras2019stylegan-tiny.pkl", "ros1_running_tiny": "010
          "ros1_train_tiny": "train_step-4.model"}
 
 
-def bundle_of(tensors, **more):
+def state_of(tensors, **more):
     lazy = {k: LazyTensor(tuple(t.shape), torch.float32, lambda t=t: t.float()) for k, t in tensors.items()}
-    return Bundle(lazy, **more)
+    return SourceState(lazy, **more)
 
 
-def built(layout, bundle):
-    assert layout.matches(bundle)
-    canonical = layout.convert(bundle)
-    tensors = {k: t.read().contiguous() for k, t in canonical.tensors.items()}
-    return build("stylegan1", configure("stylegan1", canonical), tensors)
+def built(layout, state):
+    assert layout.matches(state)
+    converted = layout.convert(state)
+    tensors = {k: t.read().contiguous() for k, t in converted.tensors.items()}
+    return build("stylegan1", configure("stylegan1", converted), tensors)
 
 
 def draw(golden, model, case, steps):
@@ -77,7 +77,7 @@ def test_inspect_tells_what_the_files_are(golden):
 def test_equals_nvidias_graph(fused, labels, layers, lod):
     v = plain.random_variables([6, 5, 7, 4, 3, 4], w_dim=9, z_dim=8, layers=layers, labels=labels, seed=1)
     settings_ = {"static_kwargs.fused_scale": fused, "synthesis/static_kwargs/use_styles": True}
-    model = built(tf_stylegan1.LAYOUT, bundle_of(v, attributes=settings_))
+    model = built(tf_stylegan1.LAYOUT, state_of(v, attributes=settings_))
     assert (model.z_dim, model.w_dim, model.c_dim, model.num_ws) == (8, 9, labels, 12)
     z = torch.randn(2, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     c = torch.eye(labels, dtype=torch.float64)[[0, labels - 1]] if labels else None
@@ -92,8 +92,8 @@ def test_equals_nvidias_graph(fused, labels, layers, lod):
 
 def test_a_growing_networks_own_level_of_detail_is_honoured():
     v = plain.random_variables([4, 4, 4], w_dim=8, z_dim=8, layers=2, labels=0, seed=3)
-    bundle = bundle_of({**v, "lod": torch.tensor(1.5)})
-    model, warned = built(tf_stylegan1.LAYOUT, bundle), tf_stylegan1.convert(bundle).notes
+    state = state_of({**v, "lod": torch.tensor(1.5)})
+    model, warned = built(tf_stylegan1.LAYOUT, state), tf_stylegan1.stylegan1_from_tensorflow(state).notes
     assert model.config.lod == 1.5 and "1.50" in warned[0]
     ws = model.mapping(torch.randn(1, 8))
     expected = plain.synthesis(v, ws.double(), 128, 1.5)
@@ -103,9 +103,9 @@ def test_a_growing_networks_own_level_of_detail_is_honoured():
 def test_an_ablated_network_is_refused():
     v = plain.random_variables([4, 4], w_dim=8, z_dim=8, layers=2, labels=0, seed=3)
     with pytest.raises(UnsupportedCheckpoint, match="use_pixel_norm"):
-        tf_stylegan1.convert(bundle_of(v, attributes={"synthesis/static_kwargs/use_pixel_norm": True}))
+        tf_stylegan1.stylegan1_from_tensorflow(state_of(v, attributes={"synthesis/static_kwargs/use_pixel_norm": True}))
     with pytest.raises(LoadError, match="8x8/Conv1/bias"):
-        tf_stylegan1.convert(bundle_of({k: t for k, t in v.items() if k != "synthesis/8x8/Conv1/bias"}))
+        tf_stylegan1.stylegan1_from_tensorflow(state_of({k: t for k, t in v.items() if k != "synthesis/8x8/Conv1/bias"}))
 
 
 @given(h=st.integers(1, 7), w=st.integers(1, 7), channels=st.integers(1, 4), bias=st.booleans(), seed=st.integers(0, 99))
@@ -196,20 +196,20 @@ def test_untrained_levels_are_left_out(golden):
         if key.startswith(("generator.progression.6", "generator.progression.7", "generator.progression.8")) and (
                 key.endswith("bias") or "noise" in key):
             state[key] = torch.zeros_like(tensor)
-    canonical = rosinality1.convert(bundle_of(state))
-    assert configure("stylegan1", canonical).img_resolution == 128 and "128 px are used" in canonical.notes[0]
+    converted = rosinality1.stylegan1_from_rosinality(state_of(state))
+    assert configure("stylegan1", converted).img_resolution == 128 and "128 px are used" in converted.notes[0]
 
 
 def test_the_training_step_in_a_files_name_tells_the_size(golden):
     state = rosinality_state(golden)
-    model = built(rosinality1.LAYOUT, bundle_of(state, file="train_step-6.model"))
+    model = built(rosinality1.LAYOUT, state_of(state, file="train_step-6.model"))
     assert model.img_resolution == 256 and model.config.norm_eps == 1e-5 and model.config.bias_before_blur
 
 
 @pytest.mark.slow
 def test_full_size_images(golden):
     folder = golden("full_tf_sg1_1024")
-    model = built(tf_stylegan1.LAYOUT, bundle_of(rule_tensors(folder)))
+    model = built(tf_stylegan1.LAYOUT, state_of(rule_tensors(folder)))
     torch.testing.assert_close(model.mapping(folder.tensor("z"))[:, 0], folder.tensor("w"), rtol=1e-5, atol=1e-5)
     for case, psi, cutoff in (("psi1", 1.0, None), ("psi07", 0.7, None), ("psi07cut8", 0.7, 8)):
         with torch.no_grad():

@@ -15,7 +15,7 @@ SMALLEST_UNIT = 0.05
 """For weights that are zero or nearly so, such as fresh biases."""
 
 
-class Change:
+class DeltaVariables:
     """One part for each weight, in units of the weight's root mean square, so that one learning rate fits all of them.
 
     A matrix of [O, I] gets U [O, r] = 0 and V [r, I], normal with variance 1 / r: a step of Adam then moves a weight by

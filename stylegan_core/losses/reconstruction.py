@@ -41,7 +41,7 @@ def judging_networks(weights: LossWeights, given: Mapping[str, nn.Module], like:
     return {name: frozen(given.get(name) or make(), like) for name, make in EMBEDDED.items() if getattr(weights, name)}
 
 
-class Objective:
+class ReconstructionLoss:
     """Weighted losses of a fixed batch of targets [B, 3, H, W] in [-1, 1]."""
 
     def __init__(self, targets: Tensor, size: int, weights: LossWeights, distances: Mapping[str, Any],
