@@ -1,7 +1,7 @@
 """The speed tables of StyleGAN2 config-f, the built-in base and StyleGAN3.
 
 `python -m benchmarks.bench [--threads 1] [--quick] [--full]`. On the CPU, float32 where no other is named. Every case beside
-its plain twin, and StyleGAN2 and the base with the time that their matrix products alone would take.
+its plain twin and the published arithmetic (benchmarks.peers), and StyleGAN2 and the base with the time that their matrix products alone would take.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 
 from stylegan_core.runtime import fast_type
 
-from . import dual, encoders, inversion, measure, paste
+from . import dual, encoders, inversion, measure, paste, peers
 
 CASES = [(256, 1), (256, 8), (1024, 1), (1024, 8)]
 ALIAS_FREE = [(256, False), (256, True), (1024, False), (1024, True)]
@@ -88,6 +88,8 @@ def main() -> None:
         print(f"| {resolution} | {batch} | {ours['seconds'] * 1e3:.0f} | {told[0]} | {told[1]} | {ours['ratio']:.2f} "
               f"| {ours['rate'] / 1e9:.0f} | {ours['peak']:.0f} |", flush=True)
     in_half(options)
+    print("\nBeside the published arithmetic:\n")
+    peers.table(options.threads, options.quick)
     built_in(options)
     print(f"\n{inverted(options.threads, 1 if options.quick else 3)}", flush=True)
     alias_free(options)

@@ -6,7 +6,7 @@ import torch
 
 from stylegan_core.networks.dualstylegan import DualStyleGAN
 
-from .measure import best, make
+from .measure import in_turn, make
 
 
 @torch.inference_mode()
@@ -22,5 +22,4 @@ def exemplar_transfer(threads: int, resolution: int, repeats: int) -> dict[str, 
     cases = {"plain": lambda: base.synthesis(ws), "next": lambda: dual.render(ws, exemplar, weights),
              "off": lambda: dual.render(ws, exemplar, [0.0] * dual.num_weights),
              "exemplar": lambda: dual.exemplar_from_ws(style)}
-    rounds = [{name: best(call, 1) for name, call in cases.items()} for _ in range(1 + repeats)]
-    return {name: min(times[name] for times in rounds) for name in cases}
+    return in_turn(cases, repeats)

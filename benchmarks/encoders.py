@@ -7,7 +7,7 @@ import torch
 from stylegan_core.networks.encoders.psp import Encoder, EncoderConfig, HeadGroup
 from stylegan_core.ops.memory_format import arrange
 
-from .measure import best
+from .measure import in_turn
 
 HEADS = (HeadGroup(0, 3, 512, 4), HeadGroup(1, 4, 512, 5), HeadGroup(2, 11, 512, 6))
 """Of the 1024 px generator's 18 rows."""
@@ -25,5 +25,4 @@ def psp(threads: int, repeats: int) -> dict[str, float]:
     arrange(ours)
     x = torch.rand(1, 3, 256, 256) * 2 - 1
     cases = {"ours": lambda: ours.raw(x), "plain": lambda: raw(plain, x)}
-    rounds = [{name: best(call, 1) for name, call in cases.items()} for _ in range(1 + repeats)]
-    return {name: min(times[name] for times in rounds[1:]) for name in cases}
+    return in_turn(cases, repeats)

@@ -60,4 +60,5 @@ def synthesize(model, ws: Tensor, noise: list[Tensor] | None = None) -> Tensor:
         if config.architecture == "skip" or resolution == config.img_resolution:
             y = rgb(f"{b}.torgb", x, ws[:, row])
             image = y if image is None else upsample(image) + y
+    assert image is not None
     return image

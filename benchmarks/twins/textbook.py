@@ -24,7 +24,18 @@ def blur(x: Tensor, taps: Tensor, pad: tuple[int, int], gain: float = 1.0) -> Te
     return F.conv2d(x, kernel.to(x).expand(x.shape[1], 1, -1, -1), groups=x.shape[1])
 
 
-def modulated(x: Tensor, weight: Tensor, style: Tensor, taps: Tensor, up: bool = False, demodulate: bool = True) -> Tensor:
+def blur_by_planes(x: Tensor, taps: Tensor, pad: tuple[int, int], gain: float = 1.0) -> Tensor:
+    """The same with every channel as a picture of its own, [B * C, 1, H, W]: rosinality's form without compiled operators."""
+    planes = x.reshape(-1, 1, *x.shape[2:])
+    found = blur(planes, taps, pad, gain)
+    return found.reshape(*x.shape[:2], *found.shape[2:])
+
+
+Blur = Callable[..., Tensor]
+
+
+def modulated(x: Tensor, weight: Tensor, style: Tensor, taps: Tensor, up: bool = False, demodulate: bool = True,
+              fir: Blur = blur) -> Tensor:
     """One group an image."""
     batch, (out, into, k, _) = len(x), weight.shape
     w = weight / math.sqrt(into * k * k) * style[:, None, :, None, None]
@@ -35,13 +46,17 @@ def modulated(x: Tensor, weight: Tensor, style: Tensor, taps: Tensor, up: bool =
         w = w.transpose(1, 2).reshape(batch * into, out, k, k)
         x = F.conv_transpose2d(x, w, stride=2, groups=batch)
         x = x.reshape(batch, out, *x.shape[2:])
-        return blur(x, taps, (1, 1), 4.0)
+        return fir(x, taps, (1, 1), 4.0)
     x = F.conv2d(x, w.reshape(batch * out, into, k, k), padding=k // 2, groups=batch)
     return x.reshape(batch, out, *x.shape[2:])
 
 
-def synthesize(model: StyleGAN2, ws: Tensor) -> Tensor:
-    """The image of a skip-architecture StyleGAN2 with its stored noise, [B, num_ws, w_dim] -> [B, 3, H, W]."""
+def synthesize(model: StyleGAN2, ws: Tensor, fir: Blur = blur, after: Callable[[str, Tensor], Tensor] | None = None) -> Tensor:
+    """The image of a skip-architecture StyleGAN2 with its stored noise, [B, num_ws, w_dim] -> [B, 3, H, W].
+
+    fir: `blur`, with which it is NVIDIA's reference path, or `blur_by_planes`, rosinality's. after(name, features): see
+    the twin of DualStyleGAN.
+    """
     state, taps = model.synthesis.state_dict(keep_vars=True), torch.tensor(model.config.resample_kernel)
 
     def style(name: str, row: int) -> Tensor:
@@ -50,20 +65,22 @@ def synthesize(model: StyleGAN2, ws: Tensor) -> Tensor:
     x, image, row = state["b4.const"].expand(len(ws), -1, -1, -1), None, 0
     for resolution in model.config.resolutions:
         for name in [f"b{resolution}.conv0", f"b{resolution}.conv1"][resolution == 4 :]:
-            x = modulated(x, state[f"{name}.weight"], style(name, row), taps, up=name.endswith("conv0"))
+            x = modulated(x, state[f"{name}.weight"], style(name, row), taps, name.endswith("conv0"), fir=fir)
             x = x + state[f"{name}.noise_const"] * state[f"{name}.noise_strength"] + state[f"{name}.bias"].view(1, -1, 1, 1)
             x, row = F.leaky_relu(x, 0.2) * math.sqrt(2), row + 1
+            x = x if after is None else after(name, x)
         name = f"b{resolution}.torgb"
         y = modulated(x, state[f"{name}.weight"], style(name, row), taps, demodulate=False)
         y = y + state[f"{name}.bias"].view(1, -1, 1, 1)
-        image = y if image is None else y + upsampled(image, taps)
+        image = y if image is None else y + upsampled(image, taps, fir)
+    assert image is not None
     return image
 
 
-def upsampled(image: Tensor, taps: Tensor) -> Tensor:
+def upsampled(image: Tensor, taps: Tensor, fir: Blur = blur) -> Tensor:
     wide = image.new_zeros(*image.shape[:2], 2 * image.shape[2], 2 * image.shape[3])
     wide[..., ::2, ::2] = image
-    return blur(wide, taps, (2, 1), 4.0)
+    return fir(wide, taps, (2, 1), 4.0)
 
 
 def project(model: StyleGAN2, targets: Tensor, distance: Callable[[Tensor, Tensor], Tensor], steps: int, l2: float = 0.1,

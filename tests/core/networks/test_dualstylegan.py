@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 import stylegan_core as sg
+from benchmarks.twins.dualstylegan import draw
 from stylegan_core.errors import InvalidInput, LatentMismatch, LoadError
 from stylegan_core.latents import Latents, mix
 from stylegan_core.networks.dualstylegan import BASES, DualStyleGAN, ModRes, color_rows, structure_layers
@@ -166,6 +167,18 @@ def test_any_generator_with_seven_coarse_places(make) -> None:
     mixed = base.synthesis(mix(content.ws(base), style.ws(base), dual.rows))
     stage_one = dual.synthesis(content, style)
     assert (stage_one - mixed).abs().mean() < 0.25 * (plain - mixed).abs().mean()
+
+
+def test_it_draws_what_the_published_formulas_do() -> None:
+    dual = DualStyleGAN.over(stylegan2()).eval().requires_grad_(False)
+    for name, tensor in dual.named_parameters():
+        if name.startswith("structure") and name.endswith("weight") and tensor.ndim == 4:
+            tensor.mul_(50)
+    ws, style = torch.randn(2, 2, dual.num_ws, dual.w_dim)
+    weights = [0.75, 0.0, 1.0, 0.5, 1.0, 1.0, 0.25, *[0.6] * (dual.num_weights - 7)]
+    plain = draw(dual, ws, style, weights)
+    assert torch.allclose(dual.render(ws, dual.exemplar_from_ws(style), weights), plain, atol=1e-4 * float(plain.abs().max()))
+    assert not torch.allclose(dual.base.synthesis(ws), plain, atol=0.1 * float(plain.abs().max()))
 
 
 def test_weight_zero_skips_its_block(tiny: DualStyleGAN, golden, monkeypatch) -> None:
