@@ -1,7 +1,8 @@
 """The speed tables of StyleGAN2 config-f, the built-in base and StyleGAN3.
 
 `python -m benchmarks.bench [--threads 1] [--quick] [--full]`. On the CPU, float32 where no other is named. Every case beside
-its plain twin and the published arithmetic (benchmarks.peers), and StyleGAN2 and the base with the time that their matrix products alone would take.
+its plain twin and the published arithmetic (benchmarks.peers), and StyleGAN2 and the base with the time that their matrix
+products alone would take.
 """
 
 from __future__ import annotations
