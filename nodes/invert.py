@@ -66,7 +66,7 @@ class InvertByOptimization(io.ComfyNode):
             found = inverter.run(steps)
         tell((*sg.alignment_notes(to_core(image)), *found.notes))
         pictures = to_image(found.images)
-        return io.NodeOutput(found.latents, pictures, found.history, ui=steps.result(pictures, cls))
+        return io.NodeOutput(found.latents.fit(model.core), pictures, found.history, ui=steps.result(pictures, cls))
 
 
 def save_progress(inverter: sg.Inverter) -> str | None:
@@ -95,6 +95,9 @@ def added_later() -> list[io.WidgetInput]:
                        tooltip=embedded),
         io.Int.Input("start_step", default=0, min=0, max=20000, optional=True,
                      tooltip="Steps that an interrupted run has done; the schedule goes on there. Link its latents to start."),
+        io.Int.Input("full_steps", default=STANDARD.full_steps, min=0, max=20000, optional=True,
+                     tooltip="Built-in base only: how many of the steps, the last ones, run at 1024 px and not in its 256 px "
+                             "variant; a quarter of them at most. Nearer, and slower."),
     ]
 
 

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from ..engine import Adam, Chunks, History, Optimization, exact, gradients
 from ..errors import InvalidInput
-from ..latents import Latents, ModelSignature, Space, codes_to_ws
+from ..latents import Latents, ModelSignature, Space, carry_rows, codes_to_ws
 from ..losses.reconstruction import ReconstructionLoss, judging_networks
 from ..losses.regularizers import normalize_noise_
 from ..networks.generators.base import Generator, plain_generator
+from ..ops.resize import resize_area
 from ..runtime import OnStep, run_chunked
 from .loss_files import loss_networks
 from .noise import map_scales, start_maps
@@ -40,7 +41,7 @@ class Inverter(Optimization[InversionResult]):
                  distances: dict[str, nn.Module] | None = None, c: Tensor | None = None, mask: Tensor | None = None,
                  folders: Sequence[str | Path] = (), system: Coordinates | None = None) -> None:
         """images: [B, 3, H, H], in [-1, 1], any size; the model works at its own resolution, the built-in 1024 px base in its
-        256 px variant (see small_variant), whose codes it takes by the row rule.
+        256 px variant (see small_variant), whose codes it takes by the row rule, until the last of the steps.
 
         options: InversionOptions or the name of a preset. start: latents to begin from (one, or one an image), with
         their noise maps; None begins at the mean. distances: networks for "lpips" and "identity" in place of those of
@@ -54,13 +55,15 @@ class Inverter(Optimization[InversionResult]):
         self.options = resolve_options(options)
         self.space: Space = space
         self.steps = self.options.steps
-        whole, small = model, not (self.options.full_size or self.options.optimize_noise or space == "z+")
+        self.whole, small = model, not (self.options.full_size or self.options.optimize_noise or space == "z+")
         model = small_variant(model) if small else model
+        self.small, self.full = model is not self.whole, False
+        """Whether steps run in a small variant first; whether the whole model draws by now."""
         with gradients():
             self.signature = ModelSignature.of(model)
             self.model = exact(model)
             parameter = next(self.model.parameters())
-            targets = images.clone().to(parameter)
+            self.targets = targets = images.clone().to(parameter)
             self.c = None if c is None else c.clone().to(parameter).expand(len(targets), -1)
             self.coordinates = system or coordinates(self.model, space, self.options.natural, self.c)
             self.loss = self._reconstruction_loss(targets, None if mask is None else mask.clone(), distances or {}, folders)
@@ -71,12 +74,14 @@ class Inverter(Optimization[InversionResult]):
             self.preview = torch.zeros(len(targets), model.img_channels, *(model.img_resolution,) * 2)
         self._optimizer = Adam([leaf for image in self.images for leaf in image.leaves])
         self._history = History(self.names, len(targets), self.options.start_step)
+        self._position = self.options.start_step  # in the schedule; images that settle early leave steps out
         for _ in range(self.options.start_step):
             self.draw(self.images[0].code)
         self._chunks = Chunks(self.options.chunk, targets.device, model.img_resolution)
-        if model is not whole:
+        if self.small:
+            last = self.steps - self.options.small_steps
             self.notes.append(f"Optimized at {model.img_resolution} px in the small variant of the "
-                              f"{whole.img_resolution} px model.")
+                              f"{self.whole.img_resolution} px model{f', but for the last {last} steps' if last else ''}.")
 
     def _reconstruction_loss(self, targets: Tensor, mask: Tensor | None, given: dict[str, nn.Module],
                              folders: Sequence[str | Path]) -> ReconstructionLoss:
@@ -120,11 +125,18 @@ class Inverter(Optimization[InversionResult]):
 
     @property
     def converged(self) -> bool:
-        """Whether every image is on its plateau."""
-        return not self.active
+        """Whether every image is on its plateau, in the whole model."""
+        return not self.active and not self._full_is_left
+
+    @property
+    def _full_is_left(self) -> bool:
+        return self.small and not self.full and self.options.small_steps < self.steps
 
     def advance(self) -> Tensor:
-        self.step((self.steps_done + 1) / self.steps)
+        if self._full_is_left and (self._position >= self.options.small_steps or not self.active):
+            self._go_full()
+        self._position += 1
+        self.step(self._position / self.steps)
         return self.preview
 
     def step(self, t: float) -> dict[str, Tensor]:
@@ -145,6 +157,15 @@ class Inverter(Optimization[InversionResult]):
             self._optimizer.step()
             normalize_noise_([m for i in active for m in self.images[i].maps])
         return self._history.add(row)
+
+    def _go_full(self) -> None:
+        """From here on the whole model draws: what its variant drew no longer counts as the best."""
+        self.full, self._position = True, max(self._position, self.options.small_steps)
+        with gradients():
+            self.whole = exact(self.whole)
+        self._chunks = Chunks(self.options.chunk, self.targets.device, self.whole.img_resolution)
+        for image in self.images:
+            image.begin_again()
 
     def _drop_failed(self, active: list[int], values: Tensor) -> None:
         """Images whose losses are no numbers stop; the others go on. Raises InvalidInput when none is left."""
@@ -172,7 +193,7 @@ class Inverter(Optimization[InversionResult]):
         leaves = [leaf for image in images for leaf in image.leaves]
         for leaf, gradient in zip(leaves, torch.autograd.grad(total.sum(), leaves), strict=True):
             leaf.grad = gradient
-        self.preview[ids] = pictures.detach().float().cpu()
+        self.preview[ids] = resize_area(pictures.detach().float(), self.preview.shape[-1]).cpu()
         return torch.stack([*losses.values(), total], dim=1).detach().cpu()
 
     def _noise(self, maps: list[Tensor], ids: list[int]) -> list[Tensor] | None:
@@ -183,6 +204,9 @@ class Inverter(Optimization[InversionResult]):
 
     def _render(self, code: Tensor, noise: list[Tensor] | None, ids: list[int]) -> Tensor:
         c = None if self.c is None else self.c[ids]
+        if self.full:
+            ws = carry_rows(code, self.whole.num_ws) if self.space == "w+" else codes_to_ws(self.whole, code, self.space, c)
+            return self.whole.synthesis(ws)
         return self.model.synthesis(codes_to_ws(self.model, code, self.space, c), noise=noise)
 
     @torch.no_grad()
@@ -203,9 +227,20 @@ class Inverter(Optimization[InversionResult]):
             codes, noise = self._best()
             pictures = run_chunked(
                 lambda ids: self._render(codes[ids], [m[ids] for m in noise] if noise else None, ids.tolist()).float(),
-                torch.arange(len(codes)), self.options.chunk, "cpu")
+                torch.arange(len(codes)), self._chunks.size, "cpu")
             losses = self._history.named(torch.stack([image.best.losses for image in self.images]))
+            if self.full and self.options.lpips:
+                losses |= lpips_at_size(self.loss.distances["lpips"], pictures, self.targets)
         return InversionResult(self.latents(), pictures, losses, self._history.by_name(), self.steps_done, tuple(self.notes))
+
+
+def lpips_at_size(lpips: nn.Module, pictures: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    """LPIPS [B] at the pictures' own size, by a name that tells it; nothing where the targets are smaller."""
+    size = pictures.shape[-1]
+    if targets.shape[-1] < size:
+        return {}
+    pairs = zip(pictures.split(1), resize_area(targets, size).split(1), strict=True)
+    return {f"lpips_{size}": torch.cat([lpips(lpips.features(b), lpips.features(a.to(b))).cpu() for a, b in pairs])}
 
 
 def resolve_options(options: InversionOptions | str) -> InversionOptions:

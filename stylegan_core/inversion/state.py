@@ -39,6 +39,11 @@ class ImageState:
         self.plateau = Plateau(tolerance)
         self.failed = False
 
+    def begin_again(self) -> None:
+        """What was best no longer counts: the losses mean something else from here on."""
+        self.best.total = float("inf")
+        self.plateau = Plateau(self.plateau.tolerance)
+
     def fail(self) -> None:
         """Stop here; the best state stays."""
         self.failed = True

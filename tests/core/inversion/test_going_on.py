@@ -9,6 +9,8 @@ import torch
 
 import stylegan_core as sg
 from stylegan_core.errors import InvalidInput
+from stylegan_core.inversion import optimize
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN
 from tests.core.inversion.tiny import FAST, PixelDistance, run, samples, tiny
 
 
@@ -118,3 +120,36 @@ def test_memory_for_not_even_one_image_is_told(model, faces, monkeypatch) -> Non
     with pytest.raises(torch.cuda.OutOfMemoryError):
         inverter.run()
     assert inverter.steps_done == 0 and inverter.latents().tensor.isfinite().all()
+
+
+@pytest.fixture
+def two_depths(monkeypatch) -> tuple[MobileStyleGAN, MobileStyleGAN, torch.Tensor]:
+    """A 16 px generator as the small variant of one of 32 px, and faces of the latter."""
+    small = tiny()
+    large = MobileStyleGAN(replace(small.config, mapping=replace(small.config.mapping, num_ws=8), channels=(16, 8, 8)))
+    torch.manual_seed(1)
+    for parameter in large.synthesis.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    large.mapping.load_state_dict(small.mapping.state_dict())
+    monkeypatch.setattr(optimize, "small_variant", lambda model: small)
+    return small, large.eval().requires_grad_(False), torch.rand(2, 3, 32, 32) * 2 - 1
+
+
+def test_the_last_steps_are_the_whole_models(two_depths) -> None:
+    small, large, images = two_depths
+    inverter = sg.Inverter(large, images, "w+", replace(FAST, steps=12, full_steps=3), distances={"lpips": PixelDistance()})
+    with pytest.raises(StoppedError):
+        inverter.run(stop_at(9))
+    assert inverter.result().images.shape[-1] == 16
+    found = inverter.run()
+    assert found.steps_done == 12 and found.latents.model == sg.ModelSignature.of(small)
+    assert torch.equal(found.images, sg.render(large, found.latents))
+    totals = found.history["total"]
+    assert torch.equal(found.losses["total"], totals[9:].amin(0)) and totals.shape == (12, 2)
+
+
+def test_what_settles_early_still_ends_in_the_whole_model(two_depths) -> None:
+    _, large, images = two_depths
+    options = replace(FAST, steps=40, full_steps=4, patience=2, tolerance=0.9)
+    found = sg.invert(large, images, "w+", options=options, distances={"lpips": PixelDistance()})
+    assert found.steps_done < 12 and found.images.shape[-1] == 32
