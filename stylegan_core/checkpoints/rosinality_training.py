@@ -16,6 +16,7 @@ from ..errors import InvalidInput, LoadError
 from .containers import Contents, read_file, with_file
 from .layout import drop_first, flat, scalar, square
 from .layouts.discriminators import rosinality_renames
+from .layouts.dualstylegan import INSIDE
 from .layouts.rosinality2 import renames
 from .loading import detect
 from .pickle_names import Record
@@ -69,7 +70,7 @@ def _adam(contents: Contents, stored: Any, which: Which) -> Adam | None:
     if not isinstance(stored, dict) or not stored.get("state"):
         return None
     our_keys = {theirs: ours for ours, theirs in detect(contents.path, which).converted.source_keys.items()}
-    order = [key for key in unwrap(contents.tree, which).tensors if not BUFFER.fullmatch(key)]
+    order = _in_order([key for key in unwrap(contents.tree, which).tensors if not BUFFER.fullmatch(key)])
     shapes = detect(contents.path, which).converted.shapes
     state = stored["state"]
     if sorted(state) != list(range(len(order))):
@@ -85,6 +86,13 @@ def _adam(contents: Contents, stored: Any, which: Which) -> Adam | None:
             read[moment] = read[moment].reshape(shapes[name])
         found[name] = {"step": read["step"], "exp_avg": read["exp_avg"], "exp_avg_sq": read["exp_avg_sq"]}
     return found
+
+
+def _in_order(keys: list[str]) -> list[str]:
+    """Those that Adam counts, as it counts them: of a DualStyleGAN the residual path and T_s without the generator inside."""
+    if not any(key.startswith(INSIDE) for key in keys):
+        return keys
+    return [key for part in ("res.", "style.") for key in keys if key.startswith(part)]
 
 
 def write_training(path: str | Path, networks: Mapping[str, nn.Module], adam: Mapping[str, Adam], settings: Mapping[str, Any],

@@ -10,7 +10,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ..errors import FaceNotFound, InvalidInput
 from ..faces.batch import take_faces
+from ..ops.resize import resize_area
 from ..pictures.files import SUFFIXES, from_uint8, to_rgb_picture, to_uint8
 
 LABELS = "dataset.json"
@@ -104,6 +105,15 @@ def prepare_pictures(source: str | Path | Tensor, resolution: int, cache: str | 
     return found
 
 
+def shrunk(data: PictureSet, side: int) -> PictureSet:
+    """The same pictures at a smaller side, by area means; themselves where they have it."""
+    if side == data.resolution:
+        return data
+    small = np.concatenate([((resize_area(data.take(np.array([i])), side) + 1) * 127.5).round().byte().numpy()
+                            for i in range(len(data))])
+    return replace(data, images=small)
+
+
 def list_pictures(source: str | Path | Tensor) -> list[Entry]:
     """The pictures of a source in the order of their names, unread. Raises InvalidInput when there are none."""
     if isinstance(source, Tensor):
@@ -180,7 +190,7 @@ def _some(names: list[str]) -> str:
 def _prepare(entries: list[Entry], resolution: int, folder: Path, key: str, align: bool, channels: int,
              on_step: OnStep | None) -> None:
     """Write key.bin and, last, key.json; what is not whole has no json."""
-    report, entries, seen = _Report(), [], {}
+    report, used, seen = _Report(), [], {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / f"{key}.bin.tmp").open("wb") as file:
@@ -192,7 +202,7 @@ def _prepare(entries: list[Entry], resolution: int, folder: Path, key: str, alig
                     twin = seen.setdefault(hashlib.sha256(bytes_).digest(), entry.name)
                     if twin == entry.name:
                         file.write(bytes_)
-                        entries.append(entry)
+                        used.append(entry)
                     else:
                         report.left_out.setdefault("doubles of others", []).append(entry.name)
                 if on_step is not None:
@@ -200,8 +210,8 @@ def _prepare(entries: list[Entry], resolution: int, folder: Path, key: str, alig
             file.flush()
             os.fsync(file.fileno())
         os.replace(folder / f"{key}.bin.tmp", folder / f"{key}.bin")
-        facts = {"shape": [len(entries), channels, resolution, resolution], "names": [e.name for e in entries],
-                 "labels": [e.label for e in entries], "notes": report.notes()}
+        facts = {"shape": [len(used), channels, resolution, resolution], "names": [e.name for e in used],
+                 "labels": [e.label for e in used], "notes": report.notes()}
         temporary = folder / f"{key}.json.tmp"
         temporary.write_text(json.dumps(facts), encoding="utf-8")
         os.replace(temporary, folder / f"{key}.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -39,6 +40,19 @@ class Processes:
         box = [value]
         dist.broadcast_object_list(box, src=0)
         return box[0]
+
+    def wait(self) -> None:
+        """Until all have come here."""
+        self.sum(torch.zeros(1, device=self.device))
+
+    def leader_first(self, make: Callable[[], T]) -> T:
+        """make() in every process, in the leading one before the others: they find the files that it wrote."""
+        if self.leads:
+            found = make()
+            self.wait()
+            return found
+        self.wait()
+        return make()
 
     def any(self, flag: bool) -> bool:
         """Whether any process says so."""

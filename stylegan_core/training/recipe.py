@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..errors import InvalidInput
@@ -49,10 +49,7 @@ def fine_tune(base: Generator, source: str | Path | Tensor | PictureSet, out: st
         data = source
     else:
         cache, side = Path(out) / DATA, options.judge_resolution
-        for leads in (True, False):  # the others find what the leading one prepared
-            if processes.leads == leads:
-                data = prepare_for(base, source, cache, align, side, on_prepare)
-            processes.sum(torch.zeros(1, device=processes.device))
+        data = processes.leader_first(partial(prepare_for, base, source, cache, align, side, on_prepare))
     folder = open_run(out, base, data, options, resume) if processes.leads else None
     try:
         return Transfer(base, data, options, folder, processes=processes, data_licence=data_licence).run(on_step)

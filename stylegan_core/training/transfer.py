@@ -22,13 +22,14 @@ from ..networks.generators.base import Generator
 from ..networks.info import ModelInfo
 from ..pictures.files import write_image
 from ..pictures.sheets import contact_sheet
-from ..runtime import is_out_of_memory, private_copy
+from ..runtime import private_copy
 from .ada import SETS, AdaController, draw_augmentations
 from .data import PictureSet, rows_of
 from .draws import draw_latents, draw_maps, generator_for
 from .judges import find_discriminator, frozen_layers
 from .processes import Processes
 from .pulls import feature_pull, weight_pull
+from .rounds import Rounds
 from .states import restore_trainer, trainer_tensors
 from .trainer import Phase, PhaseInputs, Trainer, split_rows
 from .transfer_options import TransferOptions
@@ -95,7 +96,7 @@ class Transfer:
             raise InvalidInput(f"A batch of {batch} has fewer groups of the minibatch deviation than there are processes "
                                f"({self.processes.count}); use a larger batch.")
         self.trainer = self._trainer()
-        self.rounds = 1 if options.micro_batch is None else -(-batch // (options.micro_batch * self.processes.count))
+        self.rounds = Rounds(self.processes, batch, options.micro_batch)
         self.real_features: Tensor | None = None
         self.scorer: nn.Module | None = None
 
@@ -193,21 +194,7 @@ class Transfer:
         """A phase in as many rounds as memory allows; more of them when it runs out."""
         batch = max(1, self.options.batch_size // 2) if name == "Greg" else self.options.batch_size
         group = 1 if name == "Greg" else self.group
-        while True:
-            signs = None if self.ada is None else self.ada.signs.clone()
-            failed: BaseException | None = None
-            try:
-                every = split_rows(batch, self.processes.count * self.rounds, group)
-                mine = every[self.processes.rank :: self.processes.count]
-                return self.trainer.run_phase(name, [self._inputs(name, batch, rows) for rows in mine], total=batch)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or self.processes.count * self.rounds >= len(split_rows(batch, batch, group)):
-                    raise
-                failed = error
-            del failed
-            self.rounds *= 2
-            if self.ada is not None and signs is not None:
-                self.ada.signs = signs
+        return self.rounds.run(self.trainer, name, batch, group, lambda rows: self._inputs(name, batch, rows))
 
     def _inputs(self, name: Phase, batch: int, rows: Tensor) -> PhaseInputs:
         """What images `rows` of the whole batch of this phase depend on."""
@@ -296,14 +283,14 @@ class Transfer:
         """A state to go on from, and the model as it is now."""
         if self.folder is None or not self.processes.leads:
             return
-        facts = {**self.facts, "seconds": self.seconds, "rounds": self.rounds}
+        facts = {**self.facts, "seconds": self.seconds, "rounds": self.rounds.count}
         self.folder.write_state(self.iteration, trainer_tensors(self.trainer), facts)
         self._write_model("last")
 
     def _restore(self, iteration: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         restore_trainer(self.trainer, tensors)
         self.iteration = iteration
-        self.seconds, self.rounds = facts.pop("seconds"), max(self.rounds, facts.pop("rounds"))
+        self.seconds, self.rounds.count = facts.pop("seconds"), max(self.rounds.count, facts.pop("rounds"))
         self.facts = facts
         self._set_rate()
 

@@ -9,13 +9,17 @@ import torch
 from torch import Tensor
 
 from stylegan_core.engine import RunFolder, read_log
-from stylegan_core.errors import InvalidInput, LatentMismatch
+from stylegan_core.errors import InvalidInput, LatentMismatch, TrainingStopped
 from stylegan_core.latents import Latents
 from stylegan_core.losses.features import Features
 from stylegan_core.networks.dualstylegan import DualStyleGAN
 from stylegan_core.training.dual import ITERATIONS, STAGE_2, STAGE_3, DualWeights
-from stylegan_core.training.dual_stages import DualStages, Stage, StagePlan, StyleExamples, published_plan, same_face
+from stylegan_core.training.dual_plan import Stage, StagePlan, published_plan
+from stylegan_core.training.dual_stages import DualStages, StyleExamples
+from stylegan_core.training.dual_start import DualStart, check_start, fresh_start, published_start, same_face
+from stylegan_core.training.files import get_adam
 from stylegan_core.training.judges import fresh_discriminator
+from stylegan_core.training.processes import Processes
 from tests.core.networks.test_dualstylegan import mobile, stylegan2
 
 PLAN = StagePlan((Stage("structure", 3, STAGE_2, 5), Stage("drawings", 3, STAGE_3["cartoon"])), batch_size=2, preview_every=3,
@@ -41,9 +45,12 @@ def dual(request) -> DualStyleGAN:
     return DualStyleGAN.over(request.param()).eval().requires_grad_(False)
 
 
+def begun(dual: DualStyleGAN) -> DualStart:
+    return DualStart(dual, dual, fresh_discriminator(dual.base, dual.img_resolution, "small").to(next(dual.parameters())))
+
+
 def stages(dual: DualStyleGAN, plan: StagePlan = PLAN, **more) -> DualStages:
-    judge = fresh_discriminator(dual.base, dual.img_resolution, "small")
-    return DualStages(dual, judge, examples(dual), plan, identity=near, **more)
+    return DualStages(begun(dual), examples(dual), plan, identity=near, **more)
 
 
 def test_only_the_extrinsic_path_learns_whatever_the_mode(dual) -> None:
@@ -92,10 +99,9 @@ def test_parts_of_a_batch_give_what_it_gives_whole() -> None:
     dual = DualStyleGAN.over(mobile().double()).double().eval().requires_grad_(False)
     plan = StagePlan((Stage("structure", 1, STAGE_2, 5),), batch_size=4)
     parts = StagePlan((Stage("structure", 1, STAGE_2, 5),), batch_size=4, micro_batch=1)
-    judge = fresh_discriminator(dual.base, dual.img_resolution, "small").double()
     found = []
     for each in (plan, parts):
-        work = DualStages(dual, judge, examples(dual), each, features=Features.embedded().double(), identity=near)
+        work = stages(dual, each, features=Features.embedded().double())
         work.advance()
         found.append(work.trainer.G.state_dict())
     assert all((found[0][k] - t).abs().max() < 1e-6 for k, t in found[1].items())
@@ -116,7 +122,8 @@ def test_published_plan() -> None:
     plan = published_plan("anime")
     assert [stage.iterations for stage in plan.stages] == [300, 300, 3000, ITERATIONS["anime"]]
     assert [stage.crossover for stage in plan.stages] == [7, 6, 5, None] and plan.total == 5700
-    assert published_plan("cartoon", share=0.01).total == 3 + 3 + 30 + 14
+    assert published_plan("cartoon", 0.01, 0.01).total == 3 + 3 + 30 + 14
+    assert [stage.name for stage in published_plan("cartoon", 0.0, 1.0).stages] == ["cartoon"]
     assert plan.at(600)[0].name == "structure 5" and plan.at(600)[1] == 0
 
 
@@ -133,7 +140,100 @@ def test_refusals(dual) -> None:
     with pytest.raises(InvalidInput, match="no pairs"):
         StyleExamples(lambda chosen: torch.zeros(len(chosen), 3, 8, 8), codes, codes.pick([0]))
     other = Latents(torch.zeros(2, dual.num_ws + 1, dual.z_dim), "z+")
-    judge = fresh_discriminator(dual.base, dual.img_resolution, "small")
     misfits = StyleExamples(lambda chosen: torch.zeros(len(chosen), 3, 8, 8), other, other)
     with pytest.raises(LatentMismatch):
-        DualStages(dual, judge, misfits, PLAN, identity=near)
+        DualStages(begun(dual), misfits, PLAN, identity=near)
+    with pytest.raises(InvalidInput, match="places 1 to 7"):
+        Stage("x", 1, STAGE_2, 8)
+    with pytest.raises(InvalidInput, match="shared by 2 processes"):
+        stages(dual, processes=Processes(0, 2))
+
+
+def test_a_crossover_is_a_place_and_a_row_of_the_generator(dual) -> None:
+    rows = [Stage("x", 1, STAGE_2, place).first_row(dual) for place in (7, 6, 5)]
+    assert rows == ([10, 9, 8] if dual.base.kind == "mobilestylegan" else [7, 6, 5])
+    assert stages(dual).kept == (11 if dual.base.kind == "mobilestylegan" else 8)
+
+
+def test_codes_in_w_plus_are_codes_in_z_plus_mapped(dual) -> None:
+    """Stage III draws the same whether the drawings' codes came from a z+ or a w+ encoder."""
+    plan, found = StagePlan((Stage("drawings", 2, STAGE_3["cartoon"]),), batch_size=2), []
+    z = examples(dual)
+    for space in ("z+", "w+"):
+        codes = [c if space == "z+" else Latents(c.ws(dual.base), "w+") for c in (z.intrinsic, z.extrinsic)]
+        work = DualStages(begun(dual), StyleExamples(z.images, *codes), plan, identity=near)
+        work.run()
+        found.append(work.trainer.G.state_dict())
+    assert all(torch.equal(found[0][k], t) for k, t in found[1].items())
+
+
+def test_stage_one_promises(dual) -> None:
+    draw = torch.Generator().manual_seed(2)
+    ws, style = (dual.mapping(torch.randn(2, dual.z_dim, generator=draw)) for _ in range(2))
+    fresh = fresh_start(dual.base, dual.img_resolution, seed=1)
+    same = fresh_start(dual.base, dual.img_resolution, seed=1).average.state_dict()
+    assert all(torch.equal(same[k], t) for k, t in fresh.average.state_dict().items())
+    found = check_start(fresh.average, ws, style)
+    assert found.off < 1e-4 and found.structure < 0.05 and found.color < 0.1
+    spoilt = DualStyleGAN.over(dual.base)
+    torch.nn.init.zeros_(spoilt.color[0].weight)
+    with pytest.raises(InvalidInput, match="before any training"):
+        check_start(spoilt, ws, style)
+
+
+def test_numbers_that_are_none_go_back_once(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    dual = DualStyleGAN.over(mobile()).eval().requires_grad_(False)
+    plan = StagePlan((Stage("structure", 6, STAGE_2, 5),), batch_size=2, save_every=2)
+
+    def poisoned(name: str, heals: bool) -> DualStages:
+        work: list[DualStages] = []
+
+        def encode(faces: Tensor) -> Tensor:
+            broken = work[0].done == 4 and not (heals and work[0].rate < 1)
+            return dual.mapping(torch.zeros(len(faces), dual.z_dim)) + (float("nan") if broken else 0.0)
+
+        work.append(stages(dual, plan, encode=encode, folder=RunFolder(tmp_path / name, {})))
+        return work[0]
+
+    once = poisoned("once", heals=True)
+    child = once.run()
+    assert once.rate == 0.5 and all(t.isfinite().all() for t in child.state_dict().values())
+    note = next(entry["note"] for entry in read_log(tmp_path / "once") if "note" in entry)
+    assert "went back to iteration 4 at 0.5" in note and "first in the output of layer" in note
+    with pytest.raises(TrainingStopped, match="was none at iteration 4"):
+        poisoned("always", heals=False).run()
+
+
+def test_memory_that_runs_out_halves_the_parts(monkeypatch) -> None:
+    torch.manual_seed(0)
+    dual = DualStyleGAN.over(mobile()).eval().requires_grad_(False)
+    work = stages(dual, StagePlan((Stage("structure", 1, STAGE_2, 5),), batch_size=8))
+    inner = work.trainer.run_phase
+
+    def small(name, parts, *rest, **more):
+        if max(map(len, parts)) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return inner(name, parts, *rest, **more)
+
+    monkeypatch.setattr(work.trainer, "run_phase", small)
+    work.run()
+    assert work.rounds.count == 2 and work.done == 1
+
+
+def test_a_published_training_file_goes_on_with_its_optimizers(golden) -> None:
+    path = golden("ckpt_formats").file("generator-pretrain.pt")
+    start = published_start(path)
+    assert not start.fresh and start.adam["G"] and start.adam["D"]
+    dual = start.raw
+    work = DualStages(start, examples(dual), StagePlan((Stage("drawings", 1, STAGE_3["cartoon"]),), batch_size=2),
+                      identity=near)
+    held = get_adam(work.trainer, "G")
+    assert set(held) == {n for n, _ in dual.named_parameters() if not n.startswith("base.")}
+    name = "structure.0.conv0.weight"
+    assert torch.equal(held[name]["exp_avg_sq"], start.adam["G"][name]["exp_avg_sq"])
+    before = float(held[name]["step"])
+    work.run()
+    assert float(get_adam(work.trainer, "G")[name]["step"]) == before + 2, "a main and a path step"
+    plain = published_start(golden("ckpt_formats").file("generator-001400.pt"))
+    assert not plain.fresh and not plain.adam and "fresh" in plain.note

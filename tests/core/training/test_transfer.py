@@ -114,7 +114,7 @@ def test_memory_that_runs_out_halves_the_parts(monkeypatch) -> None:
 
     monkeypatch.setattr(Trainer, "score", small)
     cut = run(replace(OPTIONS, kimg=0.016), dtype=torch.float64)
-    assert cut.rounds == 2
+    assert cut.rounds.count == 2
     close(weights(whole), weights(cut))
 
 
