@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
 from functools import partial
+from typing import Any
 
 from comfy_api.latest import io
 
 from .. import stylegan_core as sg
 from ..stylegan_core.blending import strength_note
 from . import files
+from .choices import choices
 from .images import preview_text, to_image
 from .loading import load_with
 from .progress import progress, tell
@@ -20,6 +23,7 @@ MODES = ["swap", "smooth", "linear"]
 SIDES = ["other", "base"]
 CURVES = ("4:1, 16:1, 64:0", "4:0, 64:0, 128:1", "4:0, 128:0, 256:1")
 """Of a second, third and fourth model."""
+STRIP_CELL, STRIP_COLUMNS = 160, 3
 
 
 class LoadStyleGAN(io.ComfyNode):
@@ -89,7 +93,7 @@ class BlendByResolution(io.ComfyNode):
             "Blend StyleGANs by Resolution", "model", title="Toonify: Blend StyleGANs by Resolution",
             description="Takes the coarse layers from one model and the fine ones from another (Pinkney and Adler "
                         "2020): toon structure with photographic texture, or the reverse.",
-            search_aliases=["layer swap", "toonify", "network interpolation", "merge stylegan"],
+            search_aliases=["layer swap", "toonify", "network interpolation", "merge stylegan"], shows=True,
             inputs=[
                 StyleGAN.Input("base", tooltip="The model whose mapping is kept; latents of it fit the blend."),
                 StyleGAN.Input("other", tooltip="A model fine-tuned from base, or with the same parent."),
@@ -114,18 +118,33 @@ class BlendByResolution(io.ComfyNode):
                 advanced(io.Float.Input("strength_above_32", default=-1.0, min=-1.0, max=1.0, step=0.05,
                                         tooltip="Strength of the layers above 32 px, which draw what the coarser ones shape; "
                                                 "-1: as strength. Held at 1, since they break beyond.")),
+                Latent.Input("latents", optional=True, tooltip="Faces: the first is drawn at every swap point, at strength 1, "
+                                                               "and swap_at is chosen by its picture."),
             ],
             outputs=[StyleGAN.Output("blended", tooltip="The blend. It shares its parents' weights where it can.")])
 
     @classmethod
     def execute(cls, base: Resident, other: Resident, swap_at: str, coarse: str, mode: str, width: float = 1.0,
-                mapping: str = "base", convention: str = "paper", strength: float = 1.0,
-                strength_above_32: float = -1.0) -> io.NodeOutput:
+                mapping: str = "base", convention: str = "paper", strength: float = 1.0, strength_above_32: float = -1.0,
+                latents: sg.Latents | None = None) -> io.NodeOutput:
         on_device(base, other)
         how = strength if strength_above_32 < 0 else (strength, strength_above_32)
         core = sg.blend(base.core, other.core, int(swap_at), mode, width, coarse, mapping, convention, strength=how)
         tell(filter(None, [core.info.notes.get("warning"), strength_note(how)]))
-        return io.NodeOutput(Resident(core, (base, other)))
+        shown = None if latents is None else swap_choices(base, other, latents, (coarse, mode, width, mapping, convention), cls)
+        return io.NodeOutput(Resident(core, (base, other)), ui=shown)
+
+
+def swap_choices(base: Resident, other: Resident, latents: sg.Latents, how: tuple, node: type) -> Any:
+    """The first face at every swap point, to choose one by its picture; drawn once for all of them."""
+    finest = min(base.core.img_resolution, other.core.img_resolution)
+    points = [point for point in RESOLUTIONS if int(point) <= finest]
+    of = (weakref.ref(other), weakref.ref(latents), how)
+    pictures = base.drawn(of, lambda: sg.swap_strip(base.core, other.core, latents, [int(p) for p in points], *how,
+                                                    cell=STRIP_CELL, on_step=progress()))
+    labels = [f"{point} px" for point in points]
+    sheet = sg.contact_sheet(pictures, STRIP_COLUMNS, captions=labels)
+    return choices(sheet, pictures, "swap_at", points, labels, False, node)
 
 
 class BlendByCurve(io.ComfyNode):

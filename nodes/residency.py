@@ -7,8 +7,8 @@ what is new, and being resident means that parents and own part are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import comfy.model_management as mm
 import comfy.model_patcher
@@ -22,6 +22,9 @@ ENCODED_PIXELS = 256
 """Side of the picture inside a network that draws none: what an encoder sees."""
 
 
+T = TypeVar("T")
+
+
 class Resident:
     """A network of any kind on a wire. `core` is never mutated, only moved."""
 
@@ -29,8 +32,15 @@ class Resident:
         self.core = core.eval().requires_grad_(False)
         self.parents = parents
         own = _share(core, [p.core for p in parents]) if parents else core
+        self._drawn: tuple[Hashable, Any] | None = None
         device, offload = mm.get_torch_device(), mm.unet_offload_device()
         self.patcher = comfy.model_patcher.ModelPatcher(own.to(offload), load_device=device, offload_device=offload)
+
+    def drawn(self, of: Hashable, draw: Callable[[], T]) -> T:
+        """What draw() gave for the same `of` the last time, else what it gives: pictures that outlive a moved slider."""
+        if self._drawn is None or self._drawn[0] != of:
+            self._drawn = of, draw()
+        return self._drawn[1]
 
     def patchers(self) -> list[comfy.model_patcher.ModelPatcher]:
         """Parents' patchers and our own, each once, parents first."""

@@ -7,6 +7,7 @@ from comfy_api.latest import io
 
 from .. import stylegan_core as sg
 from . import files
+from .choices import choices
 from .images import blocked, preview_text, to_core, to_image
 from .loading import load_with
 from .progress import progress
@@ -114,8 +115,8 @@ class PickStyle(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return schema(
             "Pick Style", "style", shows=True,
-            description="Takes one or more styles by number or name. With a model linked, it draws all the styles to choose "
-                        "from, numbered and named.",
+            description="Takes one or more styles by number or name. With a model linked, it draws all the styles, to be "
+                        "chosen by their pictures.",
             search_aliases=["select style", "style id", "exemplar", "style thumbnails"],
             inputs=[
                 StyleWire.Input("styles", tooltip="The styles to choose from."),
@@ -135,13 +136,17 @@ class PickStyle(io.ComfyNode):
     @classmethod
     def execute(cls, styles: sg.Styles, which: str, model: Resident | None = None, faces: sg.Latents | None = None,
                 sheet_of: str = "all", cell_size: int = 160) -> io.NodeOutput:
-        picked = styles.pick(which)
+        numbers = styles.numbers(which)
+        picked = styles.pick(numbers)
         names = "\n".join(picked.names)
         if model is None:
             return io.NodeOutput(picked, blocked(UNLINKED), names, ui=preview_text(names))
-        shown, steps = styles if sheet_of == "all" else picked, progress()
-        sheet = to_image(sg.style_sheet(dual_on_device(model, batch=4), shown, faces, cell_size, on_step=steps))
-        return io.NodeOutput(picked, sheet, names, ui=steps.result(sheet, cls))
+        numbers = list(range(len(styles))) if sheet_of == "all" else numbers
+        shown, captions = styles if sheet_of == "all" else picked, styles.captions(numbers)
+        pictures = sg.style_pictures(dual_on_device(model, batch=4), shown, faces, cell_size, on_step=progress())
+        sheet = sg.lay_out_styles(pictures, captions, cell_size)
+        return io.NodeOutput(picked, to_image(sheet), names,
+                             ui=choices(sheet, pictures, "which", [str(n) for n in numbers], captions, True, cls))
 
 
 class BlendStyles(io.ComfyNode):

@@ -56,7 +56,7 @@ from .pictures.files import read_image, write_image
 from .pictures.finish import finish, redrawn
 from .pictures.moving_crop import moving_crop
 from .pictures.rendering import render
-from .pictures.sheets import blend_grid, contact_sheet, strength_grid
+from .pictures.sheets import blend_grid, contact_sheet, strength_grid, swap_strip
 from .pipeline import Toonified, ToonOptions, toonify
 from .pipeline import paste as paste_toons
 from .runtime import at_precision
@@ -74,11 +74,13 @@ from .stylization import (
     choose_weights,
     destylize,
     join_styles,
+    lay_out_styles,
     preset_color,
     recommend_styles,
     recommendation_sheet,
     refine_style,
     style_grid,
+    style_pictures,
     style_sheet,
     transfer_style,
 )
@@ -95,9 +97,10 @@ __all__ = [
     "blend_grid", "blend_many", "blend_styles", "builtin", "choose_weights", "class_label", "contact_sheet", "describe",
     "destylize", "detect_faces", "direction_grid", "encode", "even_steps", "example_portrait", "find_directions", "find_faces",
     "finish", "format_weights", "head_and_face", "head_mask", "input_transform", "inspect", "interpolate", "invert",
-    "invert_video", "join_styles", "lerp", "load", "mix", "mix_latents", "moving_crop", "outline_faces", "parse_curve",
-    "parse_indices", "parse_numbers", "parse_weights", "paste_face", "paste_toons", "pasting_notes", "preset_color",
-    "read_image", "recommend_styles", "recommendation_sheet", "redrawn", "refine_style", "render", "report", "return_faces",
-    "return_masks", "rows_between", "sample_z", "save", "slerp", "smooth_over_time", "strength_grid", "style_grid",
-    "style_sheet", "take_faces", "take_video_faces", "toonify", "transfer_style", "tune", "video_notes", "write_image",
+    "invert_video", "join_styles", "lay_out_styles", "lerp", "load", "mix", "mix_latents", "moving_crop", "outline_faces",
+    "parse_curve", "parse_indices", "parse_numbers", "parse_weights", "paste_face", "paste_toons", "pasting_notes",
+    "preset_color", "read_image", "recommend_styles", "recommendation_sheet", "redrawn", "refine_style", "render", "report",
+    "return_faces", "return_masks", "rows_between", "sample_z", "save", "slerp", "smooth_over_time", "strength_grid",
+    "style_grid", "style_pictures", "style_sheet", "swap_strip", "take_faces", "take_video_faces", "toonify", "transfer_style",
+    "tune", "video_notes", "write_image",
 ]

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
 
-from ..blending import Mode, blend
+from ..blending import Convention, Mode, Side, blend
 from ..errors import InvalidInput
 from ..latents import Latents
 from ..networks.generators.base import Generator
@@ -122,6 +122,20 @@ def strength_grid(base: Generator, other: Generator, latents: Latents, strengths
         if on_step is not None:
             on_step(i + 1, len(strengths), columns[-1])
     return contact_sheet(torch.stack(columns, dim=1).flatten(0, 1), len(strengths), [f"{s:g}" for s in strengths])
+
+
+@torch.no_grad()
+def swap_strip(base: Generator, other: Generator, latents: Latents, points: Sequence[int], coarse: Side = "other",
+               mode: Mode = "swap", width: float | None = None, mapping: Side = "base", convention: Convention = "paper",
+               cell: int = 160, on_step: OnStep | None = None) -> Tensor:
+    """The first latent under the blend of each swap point -> [points, 3, s, s] in about [-1, 1], s at most `cell`."""
+    shown, drawn = latents.pick([0]), []
+    for point in points:
+        picture = render(blend(base, other, point, mode, width, coarse, mapping, convention), shown)
+        drawn.append(_shrunk(picture, min(cell, picture.shape[-1])))
+        if on_step is not None:
+            on_step(len(drawn), len(points), None)
+    return torch.cat(drawn)
 
 
 def _pair(base: Generator, other: Generator, point: int, mode: Mode) -> tuple[Generator, Generator]:

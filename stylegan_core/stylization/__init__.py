@@ -3,7 +3,7 @@
 from .destylize import Destylized, DestylizeOptions, Destylizer, destylize
 from .recommend import Recommendation, recommend_styles, recommendation_sheet, suggest_weights
 from .refine import Refined, Refinement, RefineOptions, Refiner, refine_style
-from .styles import Styles, average_face, style_sheet
+from .styles import Styles, average_face, lay_out_styles, style_pictures, style_sheet
 from .transfer import (
     PRESETS,
     Preset,
@@ -17,5 +17,5 @@ from .transfer import (
 
 __all__ = ["PRESETS", "DestylizeOptions", "Destylized", "Destylizer", "Preset", "Recommendation", "RefineOptions", "Refined",
            "Refinement", "Refiner", "Styles", "average_face", "blend_styles", "choose_weights", "destylize", "join_styles",
-           "preset_color", "recommend_styles", "recommendation_sheet", "refine_style", "style_grid", "style_sheet",
-           "suggest_weights", "transfer_style"]
+           "lay_out_styles", "preset_color", "recommend_styles", "recommendation_sheet", "refine_style", "style_grid",
+           "style_pictures", "style_sheet", "suggest_weights", "transfer_style"]

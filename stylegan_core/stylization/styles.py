@@ -59,11 +59,16 @@ class Styles:
 
     def pick(self, which: str | Sequence[int | str]) -> Styles:
         """Styles by number or name, in the order given; text such as "3", "0, 5-8" or "053.jpg, 4". Raises InvalidInput."""
+        chosen = self.numbers(which)
+        return Styles(self.codes.pick(chosen), tuple(self.names[i] for i in chosen))
+
+    def numbers(self, which: str | Sequence[int | str]) -> list[int]:
+        """What pick picks, by number from 0. Raises InvalidInput."""
         parts = which.split(",") if isinstance(which, str) else which
         chosen = [i for part in parts if str(part).strip() for i in self._numbers(part)]
         if not chosen:
             raise InvalidInput(f"No style was named; pick one from 0 to {len(self) - 1}, or several such as \"0, 3\".")
-        return Styles(self.codes.pick(chosen), tuple(self.names[i] for i in chosen))
+        return chosen
 
     def _numbers(self, part: int | str) -> list[int]:
         text = part.strip() if isinstance(part, str) else part
@@ -88,9 +93,23 @@ class Styles:
         used = [any(pair) for pair in zip(shares, color_shares or shares, strict=True)]
         return Styles(mixed, (" + ".join(name for name, in_it in zip(self.names, used, strict=True) if in_it),))
 
+    def captions(self, numbers: Sequence[int] | None = None) -> list[str]:
+        """Number and name of each, or of those with these numbers."""
+        return [f"{i}  {self.names[i]}" for i in (range(len(self)) if numbers is None else numbers)]
+
     def walk(self, dual: DualStyleGAN, frames: int, loop: bool = False) -> Styles:
         """`frames` styles evenly on the way from each to the next, straight in w+. Raises InvalidInput, LatentMismatch."""
         return Styles.numbered(interpolate(self.on(dual).codes, frames, "lerp", loop), "frame")
+
+
+def style_pictures(dual: DualStyleGAN, styles: Styles, faces: Latents | None = None, cell: int = 160,
+                   weights: Weights = 1.0, on_step: OnStep | None = None) -> Tensor:
+    """Every style on a face -> [styles, 3, s, s] in about [-1, 1], s at most `cell`; faces as of style_sheet.
+
+    Raises InvalidInput, LatentMismatch.
+    """
+    behind = average_face(dual) if faces is None else faces
+    return transfer_style(dual, behind, styles.codes, weights, on_step=on_step, size=cell)
 
 
 def style_sheet(dual: DualStyleGAN, styles: Styles, faces: Latents | None = None, cell: int = 160,
@@ -100,10 +119,12 @@ def style_sheet(dual: DualStyleGAN, styles: Styles, faces: Latents | None = None
     faces: one, or one a style (the intrinsic codes of the bank give the likeness of its pictures); None: the average face.
     Raises InvalidInput, LatentMismatch.
     """
-    behind = average_face(dual) if faces is None else faces
-    images = transfer_style(dual, behind, styles.codes, weights, on_step=on_step, size=cell)
-    captions = [f"{i}  {name}" for i, name in enumerate(styles.names)]
-    return contact_sheet(images, min(SHEET_COLUMNS, len(images)), cell=cell, captions=captions)
+    return lay_out_styles(style_pictures(dual, styles, faces, cell, weights, on_step), styles.captions(), cell)
+
+
+def lay_out_styles(pictures: Tensor, captions: Sequence[str], cell: int = 160) -> Tensor:
+    """[styles, 3, s, s] -> one picture [1, 3, h, w] with a caption below each."""
+    return contact_sheet(pictures, min(SHEET_COLUMNS, len(pictures)), cell=cell, captions=captions)
 
 
 def average_face(dual: DualStyleGAN) -> Latents:

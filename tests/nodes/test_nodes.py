@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from prompts import aligned, generate, inverted, load, node, sample, sampled, save, swap
 from support import expected, pixels
 
@@ -214,3 +215,23 @@ def test_a_list_of_photographs_runs_one_by_one(comfyui):
     comfyui.succeed(toons_with_masks("masks_list", 1, both=both,
                                      pictures=node("RebatchImages", images=["both", 0], batch_size=1)))
     check_masks(comfyui, "masks_list")
+
+
+def test_swap_points_are_chosen_by_their_pictures(comfyui):
+    """Each as the core draws the blend; drawn once, however the sliders move after it."""
+    blend = swap("8")
+    blend["inputs"]["latents"] = ["latents", 0]
+    prompt = sampled("chosen/a", toon=load("tiny_toon.safetensors"), blend=blend, image=generate(["blend", 0], ["latents", 0]))
+    first = comfyui.succeed(prompt)
+    (told,) = first["outputs"]["blend"]["atelier_choices"]
+    assert (told["widget"], told["many"], told["values"]) == ("swap_at", False, ["4", "8", "16", "32"])
+    tiles = np.asarray(Image.open(comfyui.base / "temp" / told["file"]["filename"]))
+    folder = comfyui.base / "models/stylegan"
+    base, toon = (sg.load(folder / f"tiny_{which}.safetensors") for which in ("base", "toon"))
+    latents = sg.Latents(sg.sample_z([1], base.z_dim), "z", base).truncate(base, 0.7)
+    for i, point in enumerate((4, 8, 16, 32)):
+        y, x = 32 * (i // told["columns"]), 32 * (i % told["columns"])
+        assert np.abs(tiles[y : y + 32, x : x + 32] - expected(latents, sg.blend(base, toon, point))[0]).max() <= 1.01
+    blend["inputs"] |= {"swap_at": "16", "strength": 1.4}
+    again = comfyui.succeed(prompt)
+    assert again["ticks"] == first["ticks"] - 4 and again["outputs"]["blend"]["atelier_choices"][0]["values"] == told["values"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from prompts import aligned, generate, load, node, sample, save
 from support import pixels, tiny
 from test_bad_input import assert_sentence, photograph
@@ -283,3 +284,17 @@ def test_a_photo_where_latents_belong(comfyui):
     write_family(comfyui.base / "models/stylegan")
     text = comfyui.fail(transferred("bad/s", latents=["photo", 0]) | {"photo": node("AtelierLoadExamplePortrait")})
     assert "IMAGE" in text and "ATELIER_LATENT" in text
+
+
+def test_styles_are_chosen_by_their_pictures(comfyui, family):
+    """The host gets the sheet, and web/choices.js a picture a style with what `which` becomes."""
+    prompt = {"dual": dual_node(), "bank": bank_node(), "pick": node(
+        "AtelierPickStyle", styles=["bank", 0], which="clown, 0", model=["dual", 0], sheet_of="picked", cell_size=48)}
+    prompt["save"] = save(["pick", 1], "chosen/sheet")
+    shown = comfyui.succeed(prompt)["outputs"]["pick"]
+    (told,), names = shown["atelier_choices"], sg.Styles.of(sg.load(family / "tiny_dual_bank.safetensors")).names
+    assert told["widget"] == "which" and told["many"] and told["values"] == ["1", "0"]
+    assert told["labels"] == [f"{i}  {names[i]}" for i in (1, 0)] and told["columns"] * told["rows"] >= 2
+    tiles = np.asarray(Image.open(comfyui.base / "temp" / told["file"]["filename"]))
+    assert tiles.shape[:2] == (tiles.shape[1] // told["columns"] * told["rows"], tiles.shape[1])
+    assert len(shown["images"]) == 1 and (tiles[:, :16] != tiles[:, -16:]).any()

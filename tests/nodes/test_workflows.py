@@ -16,7 +16,7 @@ NAMES = sorted(path.stem for path in (ROOT / "example_workflows").glob("*.json")
 SAVED = {
     "toonify_portrait": ["toonify/1_crop", "toonify/2_inversion", "toonify/3_toon", "toonify/4_strengths", "toonify/5_pasted"],
     "sample_and_mix": ["sample_and_mix/mixed", "sample_and_mix/walk"],
-    "blend_grid": ["blend_grid/grid", "blend_grid/curve", "stylegan/toon_curve"],
+    "blend_grid": ["blend_grid/grid", "blend_grid/swap", "blend_grid/curve", "stylegan/toon_curve"],
     "invert_and_compare": ["invert/1_encoder", "invert/2_optimized", "invert/3_tuned", "stylegan_deltas/example_portrait"],
     "edit_with_directions": ["edit/sweep", "edit/grid", "stylegan_directions/my_directions"],
     "toonify_video": ["toonify_video/toon"],

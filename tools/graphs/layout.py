@@ -25,6 +25,8 @@ SHOWS_PICTURE = {
     "AtelierDestylizePortrait", "AtelierRefineStyle"}
 SHOWS_LIVE = {"AtelierBlendPreviewGrid", "AtelierInvertByOptimization", "AtelierTuneModelToImage",
               "AtelierDestylizePortrait", "AtelierRefineStyle"}
+STRIP = 150
+"""Pixels of the pictures that a blend is chosen by, where faces are linked to it."""
 SHOWS_TEXT = {
     "AtelierLoadStyleGAN", "AtelierLoadDualStyleGAN", "AtelierLoadStyleCodes", "AtelierLoadStyleSampler",
     "AtelierLoadGANEncoder", "AtelierLoadDirections", "AtelierSaveStyleGAN", "AtelierSaveStyleCodes", "AtelierSaveDirections",
@@ -47,7 +49,8 @@ def height(node: Node) -> int:
         return 60 + NOTE_LINE * sum(1 + len(line) // NOTE_LETTERS for line in text.split("\n"))
     measured = SIZES.get(node.type, [0, 100 + 26 * len(node.inputs)])[1]
     room = ((PICTURE, SHOWS_PICTURE), (LIVE, SHOWS_LIVE), (TEXT, SHOWS_TEXT))
-    return measured + sum(pixels for pixels, kinds in room if node.type in kinds)
+    strip = STRIP if node.type == "AtelierBlendStyleGANsByResolution" and "latents" in node.inputs else 0
+    return measured + strip + sum(pixels for pixels, kinds in room if node.type in kinds)
 
 
 def unmeasured(groups: Iterable[Group]) -> set[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .parts import FOLDER, MASKS, Blueprint, Group, Node, Out, encoder, found, loader, masks, note, photo, save
 
 BLEND = Node("blend", "AtelierBlendStyleGANsByResolution",
@@ -99,14 +101,19 @@ SAMPLE_AND_MIX = [
 
 BLEND_GRID = [
     Group("1 Models and faces", [
-        note("## Choose a swap point\nThe grid shows every swap in both directions. Set **swap_at** to the column you like. "
-             "*Blend by Curve* gives each resolution its own weight."),
+        note("## Choose a swap point\nThe grid shows every swap in both directions. Press **Run**, then click the picture you "
+             "like on *Blend StyleGANs by Resolution*: it sets **swap_at**. *Blend by Curve* gives each resolution its own "
+             "weight."),
         loader("base", "base"), loader("toon", "figurine"),
         Node("faces", "AtelierSampleLatents", {"model": Out("base"), "seed": 3, "batch_size": 2})]),
     Group("2 Every swap point", [
         Node("grid", "AtelierBlendPreviewGrid", {"base": Out("base"), "other": Out("toon"), "latents": Out("faces")}),
         save("save_grid", Out("grid"), "blend_grid/grid")]),
-    Group("3 A curve", [
+    Group("3 Choose by its picture", [
+        replace(BLEND, inputs=BLEND.inputs | {"swap_at": "32", "latents": Out("faces")}),
+        Node("swapped", "AtelierGenerateImage", {"model": Out("blend"), "latents": Out("faces")}),
+        save("save_swap", Out("swapped"), "blend_grid/swap")]),
+    Group("4 A curve", [
         Node("curve", "AtelierBlendStyleGANsByCurve",
              {"base": Out("base"), "other": Out("toon"), "curve": "4:1, 32:1, 64:0.5, 128:0"}),
         Node("render", "AtelierGenerateImage", {"model": Out("curve"), "latents": Out("faces")}),

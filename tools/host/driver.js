@@ -106,10 +106,17 @@ const operations = {
     return page.evaluate(() => window.ended);
   },
   async interrupt() { return page.evaluate(() => app.api.interrupt().then(() => true)); },
-  async progressed({ timeout_ms }) {
-    await page.evaluate(() => { window.ticked = false;
-      app.api.addEventListener('progress', () => { window.ticked = true; }, { once: true }); });
+  async progressed({ node, value, timeout_ms }) {
+    await page.evaluate(([node, value]) => { window.ticked = false;
+      app.api.addEventListener('progress', e => { if (String(e.detail.node) === node && e.detail.value >= value) window.ticked = true; });
+    }, [node, value]);
     await page.waitForFunction(() => window.ticked, null, { timeout: timeout_ms });
+    return true;
+  },
+  async click({ selector, modifiers }) { await page.locator(selector).first().click({ modifiers, timeout: 20000 }); return true; },
+  async press({ selector, keys }) {
+    await page.locator(selector).first().focus({ timeout: 20000 });
+    for (const key of keys) await page.keyboard.press(key);
     return true;
   },
   async search({ word }) {
