@@ -59,7 +59,7 @@ from .pictures.rendering import render
 from .pictures.sheets import blend_grid, contact_sheet, strength_grid, swap_strip
 from .pipeline import Toonified, ToonOptions, toonify
 from .pipeline import paste as paste_toons
-from .runtime import at_precision
+from .runtime import at_drawing, at_precision
 from .stylization import PRESETS as STYLE_PRESETS
 from .stylization import (
     Destylized,
@@ -93,7 +93,8 @@ __all__ = [
     "InversionOptions", "InversionResult", "Inverter", "LatentMismatch", "Latents", "LoadError", "ModelSignature",
     "PortraitEncoder", "Recommendation", "RefineOptions", "Refined", "Refinement", "Report", "SaveError", "StyleBank", "Styles",
     "ToonOptions", "Toonified", "TrainingStopped", "TuneOptions", "Tuned", "Tuner", "UnsafeCheckpoint", "UnsupportedCheckpoint",
-    "VideoInverter", "VideoOptions", "align_face", "alignment_notes", "apply_delta", "apply_direction", "at_precision", "blend",
+    "VideoInverter", "VideoOptions", "align_face", "alignment_notes", "apply_delta", "apply_direction", "at_drawing",
+    "at_precision", "blend",
     "blend_grid", "blend_many", "blend_styles", "builtin", "choose_weights", "class_label", "contact_sheet", "describe",
     "destylize", "detect_faces", "direction_grid", "encode", "even_steps", "example_portrait", "find_directions", "find_faces",
     "finish", "format_weights", "head_and_face", "head_mask", "input_transform", "inspect", "interpolate", "invert",

@@ -81,7 +81,8 @@ def from_uint8(pixels: np.ndarray) -> Tensor:
 
 def to_uint8(image: Tensor) -> np.ndarray:
     """[C, H, W] in [-1, 1], C of 1, 3 or 4 -> uint8 [H, W] or [H, W, C], rounded, clipped."""
-    pixels = ((image.detach().float().cpu().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    # rounded where it lies: a card sends a quarter of the bytes
+    pixels = ((image.detach().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().permute(1, 2, 0).numpy()
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
 

@@ -51,7 +51,7 @@ def run_chunked(fn: Callable[..., Tensor], batch_inputs: Tensor | Sequence[Tenso
         part = None
         try:
             part = fn(*(None if x is None else x[done : done + rows] for x in inputs))
-            parts.append(part if out_device is None else part.to(out_device))
+            parts.append(part if out_device is None else _sent(part, torch.device(out_device)))
         except (RuntimeError, MemoryError) as error:
             if rows == 1 or not is_out_of_memory(error):
                 raise
@@ -62,7 +62,16 @@ def run_chunked(fn: Callable[..., Tensor], batch_inputs: Tensor | Sequence[Tenso
         done += rows
         if on_step is not None:
             on_step(done, total, None)
+    if part is not None and part.is_cuda and not parts[0].is_cuda:
+        torch.cuda.current_stream(part.device).synchronize()  # for what was sent
     return torch.cat(parts)
+
+
+def _sent(part: Tensor, device: torch.device) -> Tensor:
+    """On the device; from a card to the CPU into pinned memory, so that the next part is drawn while this one travels."""
+    if not part.is_cuda or device.type != "cpu":
+        return part.to(device)
+    return torch.empty(part.shape, dtype=part.dtype, pin_memory=True).copy_(part, non_blocking=True)
 
 
 def _release_cached() -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..errors import InvalidInput
 from ..networks.generators.base import Synthesis
+from .drawing import FastForward
 
 Precision = Literal["float32", "bf16", "fp16", "auto"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
@@ -85,6 +86,8 @@ def _view(model: Any, dtype: torch.dtype) -> Any:
     if isinstance(model, Synthesis):
         twin = copy.copy(model)
         twin.compute_dtype = dtype
+        if isinstance(model.forward, FastForward):
+            twin.forward = model.forward.at(dtype)
         return twin
     name = "base" if "base" in model._modules else "synthesis"
     twin = copy.copy(model)
