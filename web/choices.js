@@ -90,8 +90,16 @@ class Chooser {
     app.graph.setDirtyCanvas(true, true);
   }
 
+  // nothing was drawn this time: no pictures of another run
+  clear() {
+    this.told = undefined;
+    this.element.replaceChildren();
+    this.element.style.minHeight = "0";
+  }
+
   // show which are chosen; Tab comes to the first of them
   mark() {
+    if (!this.told) return;
     const now = new Set(chosen(this.told, this.target.value)), buttons = [...this.element.children];
     for (const button of buttons) {
       const on = now.has(button.dataset.value);
@@ -135,7 +143,7 @@ app.registerExtension({
     nodeType.prototype.onExecuted = function (output) {
       onExecuted?.apply(this, arguments);
       const told = output?.atelier_choices?.[0];
-      if (!told) return;
+      if (!told) return this.atelierChooser?.clear();
       if (!this.atelierChooser) {
         this.hideOutputImages = true; // the buttons are the picture: the host's own copy of it stays away
         this.onDrawBackground = () => {};

@@ -139,6 +139,7 @@ const operations = {
     await ready();
     return true;
   },
+  async reload() { await ready(); return true; },
   async measure({ types, vue }) { return page.evaluate(measured, [types, vue]); },
   async evaluate({ code }) { return page.evaluate(code); },
   async forget() {

@@ -66,6 +66,17 @@ def set_up(version: str, source: Path | None, common: Path) -> None:
         *told["packages"])
 
 
+def unready(sources: dict[str, Path], wanted: list[str]) -> str:
+    """Why the set-up can't begin; empty if it can."""
+    for version, folder in sources.items():
+        if version not in PINS["hosts"] or not (folder / "main.py").is_file():
+            return f"--source {version}={folder}: give one of {', '.join(PINS['hosts'])} and a folder with ComfyUI's main.py."
+    tools = ["npm", *(["git"] if set(wanted) - set(sources) else [])]
+    if lacking := [tool for tool in tools if shutil.which(tool) is None]:
+        return f"{' and '.join(lacking)} not found: apt-get install git nodejs npm chromium"
+    return ""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--source", action="append", default=[], metavar="VERSION=FOLDER",
@@ -73,10 +84,13 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", choices=list(PINS["hosts"]), default=list(PINS["hosts"]))
     options = parser.parse_args()
     sources = {version: Path(folder) for version, _, folder in (text.partition("=") for text in options.source)}
+    if problem := unready(sources, options.only):
+        print(problem, file=sys.stderr)
+        return 2
     common = set_up_common()
     for version in options.only:
         set_up(version, sources.get(version), common)
-    run("npm", "install", "--silent", "--no-fund", "--no-audit", "--no-package-lock", cwd=HERE)
+    run(shutil.which("npm") or "npm", "install", "--silent", "--no-fund", "--no-audit", "--no-package-lock", cwd=HERE)
     return 0
 
 
