@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import direction, encode, face, image, invert, latent, migration, model, report, style, stylize, tune, video
+from . import (
+    direction,
+    encode,
+    face,
+    image,
+    invert,
+    latent,
+    measure,
+    migration,
+    model,
+    report,
+    style,
+    stylize,
+    train,
+    tune,
+    video,
+)
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     *model.NODES, *latent.NODES, *image.NODES, *face.NODES, *invert.NODES, *encode.NODES, *report.NODES,
-    *tune.NODES, *direction.NODES, *video.NODES, *style.NODES, *stylize.NODES)
+    *tune.NODES, *direction.NODES, *video.NODES, *style.NODES, *stylize.NODES, *train.NODES, *measure.NODES)
 
 
 class AtelierExtension(ComfyExtension):

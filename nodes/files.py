@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +21,10 @@ MODELS = "stylegan"
 LATENTS = "stylegan_latents"
 DELTAS = "stylegan_deltas"
 DIRECTIONS = "stylegan_directions"
+TRAINING = "stylegan_training"
+METRICS = "stylegan_metrics"
 EXTENSIONS = {MODELS: set(MODEL_SUFFIXES), LATENTS: set(LATENT_SUFFIXES), DELTAS: {".safetensors"},
-              DIRECTIONS: {".safetensors", ".npy", ".pt", ".pth", ".pkl"}}
+              DIRECTIONS: {".safetensors", ".npy", ".pt", ".pth", ".pkl"}, METRICS: {".safetensors", ".pth", ".pkl"}}
 BUILTINS = ("base", "figurine", "ink", "painting", "base-256", "toon")
 BUILTIN_MARK = " (built-in)"
 NAMED_DIRECTIONS = "faces" + BUILTIN_MARK
@@ -134,3 +138,37 @@ def new_output(key: str, name: str) -> Path:
     while (path := target.with_name(f"{target.name}_{number:05}{suffix}")).exists():
         number += 1
     return check_target(path, (suffix,), overwrite=False)
+
+
+def run_folder(name: str) -> Path:
+    """output/stylegan_training/NAME. Raises InvalidInput for a name that leads elsewhere."""
+    if not re.fullmatch(r"\w[\w .-]{0,100}", name) or name.endswith((".", " ")):
+        raise InvalidInput(f'"{name[:60]}" is no name for a run; use letters, digits, spaces, dots and dashes.')
+    return output_folder(TRAINING) / name
+
+
+def input_source(name: str) -> Path:
+    """A folder, zip or picture in ComfyUI/input. Raises InvalidInput."""
+    root = Path(folder_paths.get_input_directory()).resolve()
+    path = (root / name).resolve()
+    if not name.strip() or root not in path.parents or not path.exists():
+        raise InvalidInput(f'"{name[:100]}" is not in ComfyUI/input; copy the folder or zip of drawings there and give its '
+                           f"name, or connect images.")
+    return path
+
+
+def listing_fingerprint(name: str) -> str:
+    """Changes when a picture of an input folder (or the file itself) does; empty for what is not there."""
+    try:
+        path = input_source(name)
+    except InvalidInput:
+        return ""
+    found = sorted(path.rglob("*")) if path.is_dir() else [path]
+    told = [f"{file} {stat.st_size} {stat.st_mtime_ns}" for file in found if file.is_file() and (stat := file.stat())]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+
+def metrics_folder() -> Path:
+    """The first models/stylegan_metrics that holds anything, else the first."""
+    places = [Path(place) for place in folder_paths.get_folder_paths(METRICS)]
+    return next((place for place in places if place.is_dir() and any(place.iterdir())), places[0])

@@ -24,3 +24,7 @@ StyleSampler = io.Custom("ATELIER_STYLE_SAMPLER")
 """residency.Resident: a style sampler and its place on the device."""
 Direction = io.Custom("ATELIER_DIRECTION")
 """stylegan_core.Directions, on the CPU."""
+TrainingData = io.Custom("ATELIER_TRAINING_DATA")
+"""stylegan_core.training.PictureSet: checked pictures, mapped from a file."""
+TrainingOptions = io.Custom("ATELIER_TRAINING_OPTIONS")
+"""dict: fields of stylegan_core.training.TransferOptions, in place of a preset's."""

@@ -10,22 +10,25 @@ from typing import Any
 import numpy as np
 
 from ..checkpoints.writing import check_target
-from ..errors import AtelierError, InvalidInput
-from ..metrics import compare_sets, measure_separability, path_length, sample_pictures
+from ..errors import InvalidInput
+from ..metrics import best_separability, compare_sets, path_length, sample_pictures
 from ..metrics.features import in_batches
 from ..networks.generators.base import Generator
 from ..pictures.files import write_image
 from ..training.ada import SETS
 from ..training.data import prepare_pictures
+from ..training.one_drawing import MIXED
 from ..training.processes import join_processes, leave_processes
-from ..training.recipe import fine_tune
-from ..training.transfer_options import LENGTHS
+from ..training.recipe import ONE, PRESETS, fine_tune
 
 METRICS = ("fid", "kid", "pr", "ppl", "ls")
 CHANGES = ("kimg", "batch_size", "micro_batch", "lr", "r1_gamma", "augment", "freeze_d", "layers", "pull_weights",
            "pull_features", "judge_resolution", "seed", "tick_kimg", "score_pictures", "patience", "checkpoint_minutes",
            "train_mapping", "G_reg_interval")
 """Options of a run that may be given one by one, beside the preset's."""
+
+ONE_CHANGES = ("steps", "structure", "lr", "seed")
+"""Of a run on one drawing."""
 
 Add = Callable[[str, str], argparse.ArgumentParser]
 LoadGenerator = Callable[[str, str], Generator]
@@ -35,7 +38,8 @@ def add_train(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--data", required=True, type=Path, help="folder or zip of pictures, NVIDIA's dataset zip too")
     sub.add_argument("--base", required=True, help="model file or built-in that the child is made from")
     sub.add_argument("--out", required=True, type=Path, help="folder of the run")
-    sub.add_argument("--preset", choices=tuple(LENGTHS), default="standard")
+    sub.add_argument("--preset", choices=PRESETS, default="standard",
+                     help="how long, fitted to pictures and device; or the style of a single picture")
     sub.add_argument("--resume", action="store_true", help="go on with the run in --out")
     sub.add_argument("--align", action="store_true", help="turn and crop faces as FFHQ does")
     sub.add_argument("--resolution", type=int, help="the base's side in px, to be sure of it")
@@ -58,6 +62,8 @@ def add_train(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--score-pictures", type=int, help="pictures a score is taken over, 0 for none")
     sub.add_argument("--patience", type=int, help="stop after so many ticks without a better score")
     sub.add_argument("--checkpoint-minutes", type=float)
+    sub.add_argument("--steps", type=int, help="one drawing: steps")
+    sub.add_argument("--structure", choices=tuple(MIXED), help="one drawing: faces keep their shapes, or take the drawing's")
     sub.add_argument("--device", default="cpu", help="such as cpu, cuda (default cpu)")
 
 
@@ -68,7 +74,10 @@ def train(a: argparse.Namespace, load_generator: LoadGenerator, bar: Any, say: C
         base = load_generator(a.base, processes.device)
         if a.resolution not in (None, base.img_resolution):
             raise InvalidInput(f"{a.base} draws {base.img_resolution} px and not {a.resolution}; give a base of that size.")
-        changes = {name: getattr(a, name) for name in CHANGES if getattr(a, name) is not None}
+        known = ONE_CHANGES if a.preset == ONE else CHANGES
+        changes = {name: getattr(a, name) for name in (*CHANGES, *ONE_CHANGES) if getattr(a, name) is not None}
+        if foreign := [name for name in changes if name not in known]:
+            raise InvalidInput(f'--{foreign[0].replace("_", "-")} has no place in preset "{a.preset}"; leave it out.')
         result = fine_tune(base, a.data, a.out, a.preset, a.resume, a.align, a.licence, processes,
                            on_prepare=bar("checking pictures") if processes.leads else None,
                            on_step=bar("training") if processes.leads else None, **changes)
@@ -109,6 +118,8 @@ def score(a: argparse.Namespace, load_generator: LoadGenerator, bar: Any, say: C
     if unknown := [name for name in wanted if name not in METRICS]:
         raise InvalidInput(f"Metric {unknown[0]} is unknown; use {', '.join(METRICS)}.")
     sets = [name for name in wanted if name in ("fid", "kid", "pr")]
+    if not wanted:
+        raise InvalidInput(f"No metric was given; use {', '.join(METRICS)}.")
     if sets and a.data is None:
         raise InvalidInput(f"{', '.join(sets)} compare with real pictures; give --data.")
     if a.plot is not None:
@@ -124,18 +135,9 @@ def score(a: argparse.Namespace, load_generator: LoadGenerator, bar: Any, say: C
     if "ppl" in wanted:
         found.append(path_length(model, a.count, a.space, a.end, not a.whole, a.seed, best_perceptual(a.networks),
                                  on_step=bar("paths"))[0])
-    refused = None
     if "ls" in wanted:
-        try:
-            found += measure_separability(model, a.networks, a.count, a.seed, on_step=bar("attributes"))[0]
-        except AtelierError as error:
-            refused = error
-    if found:
-        say("\n".join(map(str, found)))
-        if a.plot is not None:
-            write_image(plot_measures(found), a.plot, overwrite=True)
-    if refused is not None:
-        raise refused
+        found += best_separability(model, a.networks, a.count, a.seed, on_step=bar("attributes"))
+    say("\n".join(map(str, found)))
+    if a.plot is not None:
+        write_image(plot_measures(found), a.plot, overwrite=True)
     return 0
-
-

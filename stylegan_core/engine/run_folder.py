@@ -70,6 +70,11 @@ class RunFolder:
             raise InvalidInput(f"The run in {self.path.name} was begun with other settings: {told[:400]}; on resuming only "
                                f"{', '.join(may_change) or 'nothing'} may change.")
 
+    def forget(self) -> None:
+        """Drop the settings of a run in which nothing was done, so that what was refused does not stand in the way."""
+        if not self.states() and not self.log_file.is_file():
+            (self.path / SETTINGS).unlink(missing_ok=True)
+
     def close(self) -> None:
         if self._lock is not None:
             self._lock.close()

@@ -9,12 +9,12 @@ from .distances import (
     precision_recall,
 )
 from .path_length import perceptual_path_length, ppl_endpoints, ppl_images
-from .score import Measure, compare_sets, measure_separability, path_length, sample_pictures
+from .score import Measure, best_separability, compare_sets, measure_separability, path_length, sample_pictures
 from .separability import conditional_entropy, linear_separability
 
 __all__ = [
-    "Measure", "Statistics", "compare_sets", "conditional_entropy", "feature_statistics", "frechet_distance",
-    "inception_score", "kernel_distance", "linear_separability", "measure_separability", "path_length",
+    "Measure", "Statistics", "best_separability", "compare_sets", "conditional_entropy", "feature_statistics",
+    "frechet_distance", "inception_score", "kernel_distance", "linear_separability", "measure_separability", "path_length",
     "perceptual_path_length", "ppl_endpoints",
     "ppl_images", "precision_recall", "sample_pictures",
 ]

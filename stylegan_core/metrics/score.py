@@ -16,6 +16,7 @@ from ..errors import InvalidInput
 from ..latents import sample_z
 from ..losses.perceptual import LPIPS
 from ..networks.generators.base import Generator, NoiseMode
+from .attributes import MeasuredAttributes, centred
 from .distances import feature_statistics, frechet_distance, kernel_distance, precision_recall
 from .features import OpenFeatures, features_of, in_batches
 from .path_length import EPSILON, Space, perceptual_path_length, ppl_endpoints, ppl_images
@@ -145,9 +146,8 @@ def _same_noise(model: Generator, ws: Tensor, seed: int) -> Tensor:
     return model.synthesis(ws, noise_mode=noise_mode(model), generator=torch.Generator().manual_seed(seed))
 
 
-@torch.no_grad()
 def measure_separability(model: Generator, classifiers: str | Path, count: int = 2000, seed: int = 0, batch: int = 8,
-                 on_step: OnStep | None = None) -> tuple[list[Measure], Tensor, list[str]]:
+                         on_step: OnStep | None = None) -> tuple[list[Measure], Tensor, list[str]]:
     """Linear separability over NVIDIA's attribute classifiers in a folder -> (in z and w, bits [attributes, 2], names).
 
     Raises InvalidInput when the folder has none: they are not this package's to ship.
@@ -156,8 +156,31 @@ def measure_separability(model: Generator, classifiers: str | Path, count: int =
     if not files:
         raise InvalidInput(f"{classifiers} holds no {CLASSIFIERS}; separability needs NVIDIA's attribute classifiers, which "
                            f"you must bring (CC BY-NC), at best all 40.")
+    device = next(model.parameters()).device
+    networks = [load(file, device, which="discriminator") for file in files]
+
+    def judge(images: Tensor) -> Tensor:
+        return torch.cat([network(images) for network in networks], dim=1)
+
+    names = [file.stem.split("-", 3)[-1] for file in files]
+    return (*separate(model, judge, "Linear separability", len(names), count, seed, batch, on_step), names)
+
+
+def best_separability(model: Generator, folder: str | Path, count: int = 2000, seed: int = 0, batch: int = 8,
+                      on_step: OnStep | None = None) -> list[Measure]:
+    """measure_separability where the folder has classifiers, else over attributes that can be measured in a picture, under a
+    name of its own -> in z and w."""
+    if any(Path(folder).glob(CLASSIFIERS)):
+        return measure_separability(model, folder, count, seed, batch, on_step)[0]
+    judge = MeasuredAttributes()
+    return separate(model, judge, f"Separability, {judge.name}", len(judge.names), count, seed, batch, on_step)[0]
+
+
+@torch.no_grad()
+def separate(model: Generator, judge: Callable[[Tensor], Tensor], name: str, attributes: int, count: int, seed: int = 0,
+             batch: int = 8, on_step: OnStep | None = None) -> tuple[list[Measure], Tensor]:
+    """judge: pictures [B, C, h, w], 256 px at most -> logits [B, attributes] -> (in z and w, bits [attributes, 2])."""
     like = next(model.parameters())
-    networks = [load(file, like.device, which="discriminator") for file in files]
     codes, logits = [], []
     for rows in in_batches(count, batch):
         z = sample_z([seed + i for i in rows], model.z_dim).to(like)
@@ -166,12 +189,13 @@ def measure_separability(model: Generator, classifiers: str | Path, count: int =
         if images.shape[-1] > CLASSIFIER_SIDE:
             images = adaptive_avg_pool2d(images, CLASSIFIER_SIDE)
         codes.append((z.cpu(), ws[:, -1].cpu()))
-        logits.append(torch.cat([network(images) for network in networks], dim=1).cpu())
+        logits.append(judge(images).cpu())
         if on_step is not None:
             on_step(rows.stop, count, None)
+    found = centred(torch.cat(logits)) if isinstance(judge, MeasuredAttributes) else torch.cat(logits)
     columns, measures = [], []
     for i, space in enumerate("zw"):
-        score, bits = linear_separability(torch.cat([pair[i] for pair in codes]), torch.cat(logits))
-        measures.append(Measure(f"Linear separability in {space}", score, f"{len(files)} attributes, {count} samples"))
+        score, bits = linear_separability(torch.cat([pair[i] for pair in codes]), found)
+        measures.append(Measure(f"{name} in {space}", score, f"{attributes} attributes, {count} samples"))
         columns.append(bits)
-    return measures, torch.stack(columns, dim=1), [file.stem.split("-", 3)[-1] for file in files]
+    return measures, torch.stack(columns, dim=1)

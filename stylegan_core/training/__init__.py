@@ -18,8 +18,8 @@ from .pairs_options import PairsOptions
 from .progressive import ProgressiveSchedule, Stage, process_reals
 from .sampler import SamplerTraining, train_sampler
 from .trainer import PhaseInputs, Trainer, split_rows
-from .transfer import Transfer, TransferResult, open_run
-from .transfer_options import TransferOptions, preset_options
+from .transfer import Transfer, TransferResult
+from .transfer_options import TransferOptions, open_run, preset_options
 
 __all__ = [
     "AdaController", "PairsOptions", "PairsScore", "PairsTrainer", "PhaseInputs", "PictureSet", "ProgressiveSchedule",

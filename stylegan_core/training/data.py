@@ -23,6 +23,7 @@ from ..errors import FaceNotFound, InvalidInput
 from ..faces.batch import take_faces
 from ..ops.resize import resize_area
 from ..pictures.files import SUFFIXES, from_uint8, to_rgb_picture, to_uint8
+from ..pictures.sheets import contact_sheet
 
 LABELS = "dataset.json"
 """NVIDIA's dataset zips tell each picture's class or vector here."""
@@ -57,6 +58,8 @@ class PictureSet:
     """What was left out or changed, a sentence a kind."""
     sha256: str = ""
     """Of what was prepared."""
+    licence: str = "unknown"
+    """Of the pictures; goes into the licence chain of what learns from them."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -75,6 +78,13 @@ class PictureSet:
         if flips is not None and flips.any():
             pixels = torch.where(torch.from_numpy(flips).view(-1, 1, 1, 1), pixels.flip(3), pixels)
         return pixels
+
+    def with_licence(self, licence: str) -> PictureSet:
+        return replace(self, licence=licence.strip() or "unknown")
+
+    def report(self) -> str:
+        """How many, and what was left out or changed."""
+        return "\n".join([f"{len(self)} pictures of {self.resolution} px.", *self.notes])
 
     def labels_of(self, rows: np.ndarray) -> Tensor | None:
         return None if self.labels is None else torch.from_numpy(self.labels[rows])
@@ -126,13 +136,15 @@ def list_pictures(source: str | Path | Tensor) -> list[Entry]:
         index = path / LABELS
         labels = _labels(index.read_bytes() if index.is_file() else None)
         named = [(p.relative_to(path).as_posix(), p.read_bytes) for p in files]
+    elif path.is_file() and path.suffix.lower() in SUFFIXES:
+        named, labels = [(path.name, path.read_bytes)], {}
     elif path.is_file() and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             names = sorted(n for n in archive.namelist() if Path(n).suffix.lower() in SUFFIXES)
             labels = _labels(archive.read(LABELS) if LABELS in archive.namelist() else None)
         named = [(name, lambda name=name: _from_zip(path, name)) for name in names]
     else:
-        raise InvalidInput(f"{path} is neither a folder nor a zip of pictures; check the path.")
+        raise InvalidInput(f"{path} is neither a folder nor a zip of pictures nor a picture; check the path.")
     if not named:
         raise InvalidInput(f"{path} holds no pictures; give {', '.join(SUFFIXES)} files.")
     return [Entry(name, read, labels.get(name)) for name, read in named]
@@ -299,6 +311,12 @@ def _one_hot(labels: list[Any]) -> np.ndarray | None:
         return np.array(labels, np.float32).reshape(len(labels), -1)
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"{LABELS} mixes classes and vectors; give one kind for all pictures.") from error
+
+
+def data_sheet(data: PictureSet, columns: int = 10, most: int = 100, cell: int = 96) -> Tensor:
+    """What is learnt from, at most `most` pictures spread over all -> one picture [1, 3, h, w]."""
+    rows = np.unique(np.linspace(0, len(data) - 1, min(len(data), most)).round().astype(int))
+    return contact_sheet(data.take(rows), min(columns, len(rows)), cell=cell)
 
 
 def rows_of(position: int, batch: int, total: int, seed: int) -> np.ndarray:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from ..assets import asset_path
 from ..checkpoints import load
 from ..errors import LoadError
+from ..latents import mapping_hash
 from ..networks import Discriminator, DiscriminatorConfig, StyleGAN1Discriminator, StyleGAN1DiscriminatorConfig
 from ..networks.generators.base import Generator
 from ..networks.mapping import FullyConnected, MappingConfig
 
+BUILT_IN = "discriminator"
 SIZES = {"full": (16384, 512), "small": (4096, 128)}
 """Channels times pixels of a fresh discriminator, and channels at most; small: for a CPU."""
 
@@ -20,18 +24,43 @@ SIZES = {"full": (16384, 512), "small": (4096, 128)}
 def find_discriminator(base: Generator, resolution: int, dtype: torch.dtype = torch.float32,
                        seed: int = 0) -> tuple[nn.Module, str]:
     """(discriminator that looks at `resolution` px, a sentence on where it is from). seed: of a fresh one's weights."""
-    source = Path(base.info.source) if base.info.source else None
-    if source is not None and source.is_file():
-        try:
-            found = load(source, dtype=dtype, which="discriminator")
-        except LoadError:
-            found = None
-        if found is not None and _fits(found, base, resolution):
-            return found, f"The discriminator is the one of {source.name}."
+    found = own_discriminator(base, resolution, dtype)
+    if found is not None:
+        return found, f"The discriminator is the one of {Path(found.info.source).name or 'the model'}."  # type: ignore[union-attr]
     size = "small" if resolution <= 128 or base.kind == "mobilestylegan" else "full"
     return fresh_discriminator(base, resolution, size, seed).to(dtype), (
         "The model's file has no discriminator that fits, so a fresh one learns along; expect the first thousand pictures to "
         "teach it alone, and every tensor of it to start from random numbers.")
+
+
+def own_discriminator(base: Generator, resolution: int, dtype: torch.dtype = torch.float32) -> nn.Module | None:
+    """The discriminator of base's file, else the one that travels with the package where base belongs to its family."""
+    source = Path(base.info.source) if base.info.source else None
+    found: list[nn.Module] = []
+    with suppress(LoadError):
+        if source is not None and source.is_file():
+            found.append(load(source, dtype=dtype, which="discriminator"))
+    with suppress(LoadError):
+        built_in = load(asset_path(BUILT_IN), dtype=dtype)
+        if built_in.info.notes.get("mapping_hash") == mapping_hash(base.mapping):  # type: ignore[union-attr]
+            found.append(built_in)
+    return next((judge for judge in found if _fits(judge, base, resolution)), None)
+
+
+def layer_features(judge: Discriminator, images: Tensor) -> list[Tensor]:
+    """What each block of a discriminator gives for images [B, C, R, R], fine to coarse; before samples are compared."""
+    found: list[Tensor] = []
+    blocks = [judge.get_submodule(f"b{side}.conv1") for side in judge.config.resolutions[:-1]]
+    def keep(_: nn.Module, __: object, x: Tensor) -> None:
+        found.append(x)
+
+    hooks = [block.register_forward_hook(keep) for block in blocks]
+    try:
+        judge(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
 
 
 def _fits(found: nn.Module, base: Generator, resolution: int) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,6 +77,7 @@ class Transfer:
         base, options = self.base, self.options
         device = torch.device(self.processes.device)
         self.G, self.E = (private_copy(base).to(device) for _ in range(2))
+        self.E.w_avg = self.G.w_avg.clone()  # a base without one gets its own estimate, in both
         if self.data.c_dim != base.c_dim:
             raise InvalidInput(f"The model has {base.c_dim} classes and the pictures have {self.data.c_dim}; use pictures with "
                                f"that many classes in dataset.json, or a model without.")
@@ -142,8 +142,7 @@ class Transfer:
         with torch.inference_mode(False), torch.enable_grad():
             last_saved, losses = time.monotonic(), {}
             tick = max(int(self.options.tick_kimg * 1000), self.options.batch_size)
-            if self.iteration == 0 and self.folder is not None:
-                self._first()
+            self._first(on_step)
             try:
                 while self.images_shown < self.total_images:
                     started = time.monotonic()
@@ -296,11 +295,17 @@ class Transfer:
 
     # what is shown
 
-    def _first(self) -> None:
-        if self.processes.leads and self.folder is not None:
+    def _first(self, on_step: OnStep | None) -> None:
+        """What there is before any step, to look at."""
+        if not self.processes.leads or (on_step is None and (self.folder is None or self.iteration)):
+            return
+        grid = self.grid()
+        if self.folder is not None and not self.iteration:
             (self.folder.path / PICTURES).mkdir(exist_ok=True)
             self._write_picture("reals.png", contact_sheet(self._some_reals(), 4))
-            self._write_picture("fakes_init.png", self.grid())
+            self._write_picture("fakes_init.png", grid)
+        if on_step is not None:
+            on_step(self.images_shown, self.total_images, grid)
 
     def _write_picture(self, name: str, picture: Tensor) -> None:
         folder = self.folder
@@ -389,15 +394,5 @@ class Transfer:
         if self.facts["best"] is not None:
             lines.append(f"Best kernel distance over {OpenFeatures.name} features: {self.facts['best']:.4g} after "
                          f"{self.facts['best_at']} pictures (lower is nearer; not a FID or KID).")
+        lines.append(f"Licence inherited from the parent and the pictures: {self.child().info.licence}.")
         return TransferResult(model, self.grid(), "\n".join(lines), self.images_shown)  # type: ignore[arg-type]
-
-
-def open_run(folder: str | Path, base: Generator, data: PictureSet, options: TransferOptions,
-             resume: bool = False) -> RunFolder:
-    """The folder of a transfer run; see RunFolder for what is refused."""
-    from .transfer_options import MAY_CHANGE
-
-    parent = lineage(base)
-    settings = {**options.plain(), "recipe": "transfer", "base": parent["sha256"] or parent["name"], "pictures": data.sha256,
-                "resolution": data.resolution}
-    return RunFolder(folder, settings, resume, MAY_CHANGE)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from ..checkpoints.saving import lineage
+from ..engine import RunFolder
 from ..errors import InvalidInput
+from ..networks.generators.base import Generator
 from .ada import SETS
+from .data import PictureSet
 from .options import TrainOptions
 
-MAY_CHANGE = ("kimg", "checkpoint_minutes", "micro_batch", "patience")
+MAY_CHANGE = ("kimg", "tick_kimg", "checkpoint_minutes", "micro_batch", "patience")
 """A run may be made longer, saved more often, fitted to another device."""
 
 
@@ -103,10 +108,19 @@ def preset_options(name: str, pictures: int, resolution: int, device: str = "cpu
     if name not in LENGTHS:
         raise InvalidInput(f'Preset "{name}" is unknown; use {", ".join(LENGTHS)}.')
     on_cpu = device.startswith("cpu")
-    kimg = LENGTHS[name] * (0.25 if on_cpu else 1.0) * min(max(pictures / 200, 0.25), 4.0)
+    kimg = changes.get("kimg") or LENGTHS[name] * (0.25 if on_cpu else 1.0) * min(max(pictures / 200, 0.25), 4.0)
     few = pictures < 100
     options = TransferOptions(
-        kimg=round(kimg, 2), batch_size=4 if on_cpu else max(4, min(32, 4096 // resolution)), tick_kimg=round(kimg / 20, 3),
+        kimg=kimg, batch_size=4 if on_cpu else max(4, min(32, 4096 // resolution)), tick_kimg=kimg / 20,
         freeze_d=10 if few else 0, pull_features=1.0 if few else 0.0, score_pictures=min(200, max(50, pictures)),
         judge_resolution=min(resolution, 128) if on_cpu else None, patience=8 if name == "long" else 0)
     return replace(options, **changes)
+
+
+def open_run(folder: str | Path, base: Generator, data: PictureSet, options: TransferOptions,
+             resume: bool = False) -> RunFolder:
+    """The folder of a transfer run; see RunFolder for what is refused."""
+    parent = lineage(base)
+    settings = {**options.plain(), "recipe": "transfer", "base": parent["sha256"] or parent["name"], "pictures": data.sha256,
+                "resolution": data.resolution}
+    return RunFolder(folder, settings, resume, MAY_CHANGE)

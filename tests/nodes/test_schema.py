@@ -19,7 +19,9 @@ NODES = ("LoadStyleGAN", "SaveStyleGAN", "BlendStyleGANsByResolution", "BlendSty
          "LoadDualStyleGAN", "LoadStyleCodes", "SaveStyleCodes", "PickStyle", "BlendStyles", "InterpolateStyles",
          "LoadStyleSampler", "SampleStyle", "RecommendStyle", "TransferExemplarStyle", "DestylizePortrait", "RefineStyle",
          "HeadMask",
-         "TuneModelToImage", "ApplyModelDelta", "SaveModelDelta", "LoadModelDelta")
+         "TuneModelToImage", "ApplyModelDelta", "SaveModelDelta", "LoadModelDelta",
+         "SampleTrainingPairs", "FineTuneOnPairs", "TrainingData", "TrainingOptions", "FineTuneStyleGAN", "TrainingCurves",
+         "FID", "PerceptualPathLength", "LinearSeparability")
 """Released ids; they never change."""
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 MAX_VISIBLE = 6

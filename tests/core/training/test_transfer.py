@@ -18,8 +18,8 @@ import torch
 import stylegan_core as sg
 from stylegan_core.engine import RunFolder, read_log
 from stylegan_core.training.data import PictureSet, prepare_pictures
-from stylegan_core.training.transfer import Transfer, open_run
-from stylegan_core.training.transfer_options import TransferOptions, preset_options
+from stylegan_core.training.transfer import Transfer
+from stylegan_core.training.transfer_options import TransferOptions, open_run, preset_options
 from tests.core.training.golden import folder
 
 CASE = folder("train_sg2_steps_nvidia")
