@@ -1,6 +1,6 @@
 """How a pasted toon sits in its photograph: as sharp as what it replaces, without a seam, and how long pasting takes.
 
-    python -m benchmarks.paste [PHOTO ...] [--look toon] [--steps 30] [--color-match 1] [--grain 0] [--sheet out.png]
+    python -m benchmarks.paste [PHOTO ...] [--look figurine] [--steps 30] [--color-match 0] [--grain 0] [--sheet out.png]
 
 Without photographs: the bundled one, and the same at 12 megapixels. Sharpness is the variance of the Laplacian of the lightness
 under the mask, pasted over photograph (goal: at least 0.8). Border is the mean gradient in the mask's soft edge, pasted over
@@ -72,10 +72,10 @@ def at_12_megapixels(threads: int, repeats: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path, nargs="*")
-    parser.add_argument("--look", default="toon", help="built-in model or file (default toon)")
-    parser.add_argument("--swap", type=float, default=32)
+    parser.add_argument("--look", default="figurine", help="built-in model (default figurine)")
+    parser.add_argument("--swap", type=float, default=1024)
     parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--color-match", type=float, default=1.0)
+    parser.add_argument("--color-match", type=float, default=0.0)
     parser.add_argument("--grain", type=float, default=0.0)
     parser.add_argument("--sheet", type=Path)
     args = parser.parse_args()
@@ -87,7 +87,7 @@ def main() -> None:
         photos["astronaut"] = sg.read_image(sg.example_portrait())
         photos["12 megapixels"] = functional.interpolate(photos["astronaut"], size=MEGAPIXELS_12, mode="bicubic").clamp(-1, 1)
     print("| photograph | face px | sharpness | border | seconds |\n|---|---|---|---|---|")
-    shown = []
+    shown, found = [], []
     for name, photo in photos.items():
         made = sg.toonify(photo, base, look, options, encoder=encoder)
         start = time.perf_counter()
@@ -95,7 +95,10 @@ def main() -> None:
         spent = time.perf_counter() - start
         sharp, edge = measured(photo, pasted, mask)
         print(f"| {name} | {made.places[0].transform.side:.0f} | {sharp:.2f} | {edge:.2f} | {spent:.2f} |", flush=True)
+        found.append((sharp, edge))
         shown += [head(photo, made.places[0]), head(pasted, made.places[0])]
+    sharp, edge = torch.tensor(found).mean(0).tolist()
+    print(f"| mean | | {sharp:.2f} | {edge:.2f} | |")
     if args.sheet:
         sg.write_image(sg.contact_sheet(torch.cat(shown), 4), args.sheet, True)
 

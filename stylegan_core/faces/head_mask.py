@@ -31,7 +31,12 @@ FACE_CENTER, FACE_RADII = (0.0, 0.24), (0.43, 0.56)
 """Brow to chin: always pasted, however wrong the reconstruction is there."""
 SHARPNESS = 14.0
 """Log odds of the egg over one radius."""
-COLOR_BINS, COLOR_ODDS = 14, 1.6
+SURE = 1.5
+"""Log odds of the egg at most: in its middle, colors and the reconstruction decide, but for the face."""
+COLOR_BINS, COLOR_ODDS = 14, 2.0
+COLOR_MOST = 2.5
+"""Log odds of a color for the head at most; against it, MOST."""
+ROUNDS = 7
 DIFFERENCE_BLUR, DIFFERENCE_ODDS = 4.0, 3.5
 LIMIT = 2.2
 """Difference from the reconstruction, in typical differences of the face itself, at which the evidence turns."""
@@ -39,7 +44,9 @@ FLOOR = 5.0
 """CIE Lab steps that count as typical at least, however good the reconstruction."""
 MOST = 6.0
 """Log odds that one piece of evidence has at most."""
-SMOOTH = 3.0
+FINE, SMOOTH = 1.5, 3.0
+HOLE_STEP = 4
+"""Pixels between the places at which holes are looked for."""
 GUIDE_WINDOW, GUIDE_EPS = 17, 2e-3
 
 
@@ -78,9 +85,12 @@ def _one(photo: Tensor, other: Tensor | None, points: Tensor, grow: float) -> Te
     face = superellipse(place, FACE_CENTER, FACE_RADII, 2.0)
     lab = to_lab(photo[None])[0]
     fit = torch.zeros_like(egg) if other is None else _agreement(lab, to_lab(other[None])[0], face < 1)
-    odds = egg + fit + _color_odds(lab, egg.sigmoid() * fit.clamp(max=0).sigmoid() * 2, (-egg).sigmoid())
     inner = ((1.3 - face) / 0.4).clamp(0, 1)
-    mask = torch.maximum(_blurred(odds.sigmoid()[None], SMOOTH)[0], inner)
+    mask = (egg + fit).sigmoid()
+    for sigma in (*(FINE,) * (ROUNDS - 1), SMOOTH):  # what is inside tells its colors, and they tell what is inside (GrabCut)
+        odds = egg.clamp(max=SURE) + fit + _color_odds(lab, torch.maximum(mask, inner), 1 - torch.maximum(mask, inner))
+        mask = _blurred(odds.sigmoid()[None], sigma)[0]
+    mask = without_holes(torch.maximum(mask, inner))
     guide = ((photo + 1) / 2).clamp(0, 1)[None]
     from kornia.filters import guided_blur  # late: see to_lab
 
@@ -141,4 +151,15 @@ def _color_odds(lab: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
         cube = functional.avg_pool3d(histogram.view(1, 1, *[COLOR_BINS] * 3), 3, 1, 1).flatten()
         counts.append(cube / cube.sum().clamp(min=1e-6) + 1e-4)
     odds = COLOR_ODDS * (counts[0] / counts[1]).log()
-    return odds[index].view(lab.shape[1:]).clamp(-MOST, MOST)
+    return odds[index].view(lab.shape[1:]).clamp(-MOST, COLOR_MOST)
+
+
+def without_holes(mask: Tensor) -> Tensor:
+    """mask [s, s] with what it encloses, such as the gaps between fingers, taken in: half a hand would be worse than none."""
+    low = functional.avg_pool2d(mask[None, None], HOLE_STEP)
+    free = (low < 0.6).float()
+    outside = functional.pad(torch.zeros_like(free)[..., 1:-1, 1:-1], (1, 1, 1, 1), value=1.0) * free
+    while not torch.equal(outside, grown := functional.max_pool2d(outside, 3, 1, 1) * free):
+        outside = grown
+    holes = functional.max_pool2d(free - outside, 3, 1, 1) * (1 - outside)
+    return torch.maximum(mask, functional.interpolate(holes, size=mask.shape, mode="bilinear", align_corners=False)[0, 0])

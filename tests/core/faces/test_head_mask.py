@@ -9,7 +9,7 @@ from stylegan_core.assets import example_portrait
 from stylegan_core.errors import InvalidInput
 from stylegan_core.faces.batch import return_faces, return_masks, take_faces
 from stylegan_core.faces.frame import FRAME_POINTS, check_aligned, crop_points
-from stylegan_core.faces.head_mask import head_and_face, head_mask
+from stylegan_core.faces.head_mask import head_and_face, head_mask, without_holes
 from stylegan_core.pictures.files import read_image
 
 HAIR, CHIN, NOSE = (40, 128), (225, 128), (160, 128)
@@ -108,3 +108,15 @@ def test_crops_are_told_from_photographs(photo, crops) -> None:
     for wrong in (photo, crops[0][..., :200], crops[0].rot90(1, (2, 3))[..., :250]):
         with pytest.raises(InvalidInput, match="Align Faces"):
             check_aligned(wrong)
+
+
+def test_what_a_mask_encloses_is_taken_in() -> None:
+    mask = torch.zeros(64, 64)
+    mask[8:56, 8:56] = 1
+    mask[24:36, 24:36] = 0
+    mask[40:64, 44:52] = 0
+    found = without_holes(mask)
+    assert found[26:34, 26:34].min() > 0.9 and found[46:, 46:50].max() == 0
+    outside = torch.ones(64, 64, dtype=torch.bool)
+    outside[8:56, 8:56] = False
+    assert torch.equal(found[outside], mask[outside]) and torch.equal(without_holes(torch.ones(64, 64)), torch.ones(64, 64))
