@@ -19,8 +19,8 @@ from stylegan_core.losses.identity import IdentityLoss  # noqa: E402
 from stylegan_core.losses.perceptual import LPIPS  # noqa: E402
 from tools.demo.cards import ASSETS, DOCS, asset_parent, describe, write_card  # noqa: E402
 from tools.demo.fitting import load_pairs, sheet, to_model_range  # noqa: E402
+from tools.demo.train_base import load_student  # noqa: E402
 from tools.demo.train_dual import load_encoder  # noqa: E402
-from tools.demo.train_toon import load_student  # noqa: E402
 
 JUDGED = 64
 

@@ -17,9 +17,8 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tools.demo.fitting import load_pairs, to_model_range  # noqa: E402
-from tools.demo.make_targets import face_points  # noqa: E402
 from tools.demo.sample_teacher import open_store  # noqa: E402
-from tools.demo.stylize import lines, smoothed  # noqa: E402
+from tools.demo.stylize import face_points, lines, smoothed  # noqa: E402
 
 BATCH = 8
 

@@ -125,11 +125,11 @@ def along_flow(x: Tensor, angle: Tensor, reach: int) -> Tensor:
 
 @torch.no_grad()
 def painting(images: Tensor) -> Tensor:
-    """Oil: dabs along the flow in few tones, one layer of paint over another, lit from the upper left."""
-    small = graded(F.interpolate(redraw(images), (256, 256), mode="area"), lift=6.0, contrast=1.12, chroma=1.3)
-    dabs = kuwahara(stepped(kuwahara(small, 3.5, sigma=2.0), levels=6.0, softness=9.0), 3.0, sigma=2.0)
+    """Oil: dabs along the flow, one layer of paint over another, lit from the upper left."""
+    small = graded(F.interpolate(redraw(images), (256, 256), mode="area"), lift=5.0, contrast=1.0, chroma=1.25)
+    dabs = kuwahara(stepped(kuwahara(small, 3.5, sigma=2.0), levels=10.0, softness=7.0), 3.0, sigma=2.0)
     relief = dabs - F.pad(dabs, (2, 0, 2, 0), mode="replicate")[..., :-2, :-2]
-    return redraw((dabs + 0.3 * relief).clamp(0, 1))
+    return redraw((dabs + 0.15 * relief).clamp(0, 1))
 
 
 @torch.no_grad()

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from kornia.color import lab_to_rgb, rgb_to_grayscale, rgb_to_lab
 from kornia.filters import bilateral_blur, gaussian_blur2d
 from torch import Tensor
+
+from stylegan_core.faces.detection import detect_faces
+
+MEAN_POINTS = np.float32([[98, 123], [158, 123], [128, 157], [103, 188], [153, 188]])
+"""Where FFHQ alignment puts the five points at 256 px; stands in where the detector finds none."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,12 @@ class Rendering:
     """How far the colors give way to the ramp from `shadow` to `light`."""
     shadow: tuple[float, float, float] = (0.0, 0.0, 0.0)
     light: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+def face_points(images: Tensor) -> np.ndarray:
+    """[B, 5, 2] pixels of the largest face of each image in [-1, 1]."""
+    found = detect_faces(images, min_size=80)
+    return np.stack([np.asarray(f[0].points, np.float32) if f else MEAN_POINTS for f in found])
 
 
 def pixel_grid(size: int) -> Tensor:

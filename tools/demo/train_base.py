@@ -28,6 +28,14 @@ from tools.demo.sample_teacher import load_teacher  # noqa: E402
 CONFIG = MobileStyleGANConfig(mapping=MappingConfig(num_ws=17), channels=(512, 512, 512, 512, 512, 256))
 
 
+def load_student(path: Path) -> MobileStyleGAN:
+    model = MobileStyleGAN(CONFIG)
+    state = torch.load(path, weights_only=True)
+    model.w_avg = state.pop("mapping.w_avg")
+    model.load_state_dict(state, strict=False)
+    return model.to(memory_format=torch.channels_last)
+
+
 def cut_teacher(folder: Path) -> MobileStyleGAN:
     """The teacher's first blocks with an untrained head, on the teacher's mapping."""
     teacher = load_teacher(folder)

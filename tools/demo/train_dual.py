@@ -32,8 +32,8 @@ from stylegan_core.networks.style_weights import STRUCTURE_PLACES  # noqa: E402
 from tools.demo.fitting import learn, load_pairs, sheet, to_model_range  # noqa: E402
 from tools.demo.recipe import student_ws  # noqa: E402
 from tools.demo.styles import STYLES, Style, stylized  # noqa: E402
+from tools.demo.train_base import load_student  # noqa: E402
 from tools.demo.train_encoder import fresh_encoder  # noqa: E402
-from tools.demo.train_toon import load_student  # noqa: E402
 
 HIDDEN = 48
 """Channels inside the residual blocks: the published 512 would weigh 80 MB."""

@@ -31,7 +31,7 @@ from stylegan_core.networks.encoders.compact import SEEN, CompactEncoder, Compac
 from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN  # noqa: E402
 from tools.demo.fitting import learn, load_pairs, sheet, to_model_range  # noqa: E402
 from tools.demo.recipe import HELD_OUT, student_ws  # noqa: E402
-from tools.demo.train_toon import load_student  # noqa: E402
+from tools.demo.train_base import load_student  # noqa: E402
 
 LEADING = 256
 """Whitened coordinates that count one by one; the rest only by their share of the code's variance."""

@@ -20,8 +20,7 @@ import stylegan_core as sg  # noqa: E402
 from stylegan_core.training.pairs import PairsTrainer  # noqa: E402
 from stylegan_core.training.pairs_options import PairsOptions  # noqa: E402
 from tools.demo.family import Pictures, family_ws, save_picture, train  # noqa: E402
-from tools.demo.make_targets import face_points  # noqa: E402
-from tools.demo.stylize import Shape, move  # noqa: E402
+from tools.demo.stylize import Shape, face_points, move  # noqa: E402
 
 SHAPE = Shape(eyes=0.35, lids=0.11, brows=0.06, nose=-0.34, jaw=0.30, chin=0.14, cranium=0.14, mouth=-0.12)
 OPTIONS = PairsOptions(steps=330, batch=4, lr=5e-4, resolutions="8-32", reduced=0.0, lpips=0.8, held_out=0.05)
