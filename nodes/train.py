@@ -17,7 +17,7 @@ from ..stylegan_core.training.recipe import PRESETS, fine_tune
 from ..stylegan_core.training.shown import plot_run
 from . import files
 from .images import CoreFrames, preview_images, to_core, to_image
-from .progress import progress, rescued
+from .progress import progress, saving_on_interrupt
 from .residency import Resident, on_device
 from .schema import MAX_SEED, RESOLUTIONS, advanced, schema
 from .types import Latent, StyleGAN, TrainingData, TrainingOptions
@@ -94,7 +94,7 @@ class FineTuneOnPairs(io.ComfyNode):
         options = PairsOptions(steps=steps, lr=rate, resolutions=layers, lpips=lpips, seed=seed & 0xFFFFFFFF)
         on_device(model, batch=GRADIENT_FACTOR)
         bar = progress()
-        with rescued(lambda: "The training on pairs was interrupted; run it again as it is and it goes on."):
+        with saving_on_interrupt(lambda: "The training on pairs was interrupted; run it again as it is and it goes on."):
             found = learn_pairs(model.core, latents, CoreFrames(targets), options, files.output_folder(files.TRAINING), bar)
         pictures = to_image(found.comparison)
         return io.NodeOutput(Resident(found.model, (model,)), pictures, found.report, ui=bar.result(pictures, cls))
@@ -218,7 +218,8 @@ class FineTuneStyleGAN(io.ComfyNode):
         folder = files.run_folder(run)
         on_device(model, batch=GRADIENT_FACTOR * BATCH)
         bar = progress()
-        with rescued(lambda: f"The training was interrupted; with resume on, {folder.name} goes on where it stopped."):
+        told = f"The training was interrupted; with resume on, {folder.name} goes on where it stopped."
+        with saving_on_interrupt(lambda: told):
             found = fine_tune(model.core, data, folder, preset, resume, on_prepare=bar, on_step=bar, **changes)
         samples = to_image(found.grid)
         return io.NodeOutput(Resident(found.model), samples, found.report, ui=bar.result(samples, cls))
