@@ -50,7 +50,7 @@ def height(node: Node) -> int:
     measured = SIZES.get(node.type, [0, 100 + 26 * len(node.inputs)])[1]
     room = ((PICTURE, SHOWS_PICTURE), (LIVE, SHOWS_LIVE), (TEXT, SHOWS_TEXT))
     strip = STRIP if node.type == "AtelierBlendStyleGANsByResolution" and "latents" in node.inputs else 0
-    return measured + strip + sum(pixels for pixels, kinds in room if node.type in kinds)
+    return measured + strip + node.noted * TEXT + sum(pixels for pixels, kinds in room if node.type in kinds)
 
 
 def unmeasured(groups: Iterable[Group]) -> set[str]:

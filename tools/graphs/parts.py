@@ -23,6 +23,8 @@ class Node:
     type: str
     inputs: dict[str, Any] = field(default_factory=dict)
     title: str = ""
+    noted: bool = False
+    """Says something when it runs, beside what its type shows: it needs room for that."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ def sample(key: str, seed: int, count: int, title: str = "") -> Node:
     return Node(key, "AtelierSampleLatents", {"model": BASE, "seed": seed, "batch_size": count}, title)
 
 
-DRAWING = Node("drawing", "AtelierGenerateImage", {"model": Out("toon"), "latents": Out("content")}, "The drawing")
+DRAWING = Node("drawing", "AtelierGenerateImage", {"model": Out("toon"), "latents": Out("content")}, "The drawing", noted=True)
 DESTYLIZE = Node("destylize", "AtelierDestylizePortrait",
                  {"base": BASE, "styled": Out("toon"), "encoder": Out("encoder"), "image": Out("drawing"), "steps": 40,
                   "truncation": 1.0})
