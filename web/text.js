@@ -5,8 +5,10 @@ import { api } from "../../scripts/api.js";
 import { ComfyWidgets } from "../../scripts/widgets.js";
 
 const FIELD = "atelier_text";
+const NOTE_PIXELS = 80;
 
-function show(node, text) {
+// note: beside a picture, which it must leave its room; a result's text fills what the node has
+function show(node, text, note = false) {
   let field = node.widgets?.find((widget) => widget.name === FIELD);
   if (!field) {
     field = ComfyWidgets.STRING(node, FIELD, ["STRING", { multiline: true }], app).widget;
@@ -16,6 +18,7 @@ function show(node, text) {
     field.options.read_only = true;
     if (field.element) field.element.readOnly = true;
     if (field.inputEl) field.inputEl.readOnly = true;
+    if (note) field.options.getMaxHeight = () => NOTE_PIXELS;
     const [width, height] = node.computeSize();
     node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], height)]);
   }
@@ -36,7 +39,7 @@ app.registerExtension({
   setup() {
     api.addEventListener("stylegan-atelier.note", ({ detail }) => {
       const node = app.graph.getNodeById(detail.node);
-      if (node) show(node, detail.text);
+      if (node) show(node, detail.text, true);
       app.extensionManager?.toast?.add({ severity: "info", summary: node?.title ?? "StyleGAN Atelier", detail: detail.text, life: 20000 });
     });
   },

@@ -98,6 +98,7 @@ def test_run_ends_with_the_result_on_its_node(host, name, vue):
     saved = [node for node in shown.values() if node["type"] == "SaveImage"]
     assert all(node["sizes"] for node in saved), name
     for key, node in shown.items():
+        assert vue or not node["sizes"] or node["text_height"] < 120, f"{name}: {node['type']}'s note covers its picture"
         if node["type"] in ("AtelierBlendPreviewGrid", "AtelierRecommendStyle", "AtelierDestylizePortrait"):
             saving = [k for k, v in seen["prompt"].items()
                       if v["class_type"] == "SaveImage" and v["inputs"]["images"][0] == key]

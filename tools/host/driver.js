@@ -30,10 +30,11 @@ const seen = () => {
 const pictures = async () => {
   const found = {};
   for (const n of app.graph._nodes) {
-    const text = n.widgets?.find(w => w.name === 'atelier_text')?.value;
+    const field = n.widgets?.find(w => w.name === 'atelier_text'), text = field?.value;
     const drawn = [...document.querySelectorAll(`[data-node-id="${n.id}"] img`)].filter(i => i.naturalWidth);
     const shown = drawn.length ? drawn : n.imgs || [];
-    found[n.id] = { type: n.type, sizes: shown.map(i => [i.naturalWidth, i.naturalHeight]), text: text ?? null };
+    found[n.id] = { type: n.type, sizes: shown.map(i => [i.naturalWidth, i.naturalHeight]), text: text ?? null,
+      text_height: field?.computedHeight ?? 0 };
   }
   return found;
 };
