@@ -19,7 +19,7 @@ from .files import from_uint8, to_uint8
 from .rendering import render
 
 MARGIN = 4
-STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
+STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
 PAPER, INK = (255, 255, 255), (30, 30, 30)
 
 

@@ -1,6 +1,7 @@
-"""docs/samples.jpg, strength.jpg, swaps.jpg: sixteen samples of each look, a strip of strengths, swaps in both directions.
+"""docs/samples.jpg, strength.jpg, swaps.jpg, toonify.jpg: sixteen samples of each look, a strip of strengths, swaps in both
+directions, and a photograph's way to a toon.
 
-    python tools/demo/sheets.py [samples] [strength] [swaps]
+    python tools/demo/sheets.py [samples] [strength] [swaps] [toonify]
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def drawn(model: Generator, latents: sg.Latents) -> list[Tensor]:
 
 @torch.no_grad()
 def main() -> None:
-    wanted = sys.argv[1:] or ["samples", "strength", "swaps"]
+    wanted = sys.argv[1:] or ["samples", "strength", "swaps", "toonify"]
     base, *looks = (sg.load(sg.builtin(name)) for name in FAMILY)
     if "samples" in wanted:
         many = faces(base, tuple(range(100, 116)))  # type: ignore[arg-type]
@@ -46,6 +47,10 @@ def main() -> None:
         rows = [drawn(sg.blend(base, looks[1], px, coarse=side), some)  # type: ignore[type-var, arg-type]
                 for side in ("other", "base") for px in (8, 32, 64)]
         sheet([drawn(base, some), *rows, drawn(looks[1], some)], DOCS / "swaps.jpg", 256)  # type: ignore[arg-type]
+    if "toonify" in wanted:
+        photo, encoder = sg.read_image(sg.example_portrait()), sg.load(sg.builtin("encoder"))
+        made = sg.toonify(photo, base, looks[0], sg.ToonOptions(inversion="quick"), encoder=encoder)  # type: ignore[arg-type]
+        sheet([[made.crops[0], made.inversions[0], made.toons[0], made.pasted[0]]], DOCS / "toonify.jpg", 400)
 
 
 if __name__ == "__main__":
