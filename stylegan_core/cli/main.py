@@ -16,7 +16,7 @@ from ..faces.paste import FEATHER
 from ..inversion.options import PRESETS
 from ..latents import SPACES
 from ..options import parse_indices
-from ..runtime import PRECISIONS, is_out_of_memory
+from ..runtime import PRECISIONS, is_out_of_memory, keep_freed_memory
 from ..tuning.options import TUNE_PRESETS
 from . import commands, training
 
@@ -28,6 +28,7 @@ MAX_SEED = (1 << 64) - 1
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a user's mistake ends in one line on stderr, never in a traceback."""
     over()
+    keep_freed_memory()
     try:
         arguments = build_parser().parse_args(argv)
     except SystemExit as stop:

@@ -3,31 +3,62 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+SLOPE = 0.2
+"""Of the leaky ReLU."""
+
 
 def inverse_haar(x: Tensor) -> Tensor:
     """[B, 4C, H, W] -> [B, C, 2H, 2W]; channels are C of LL, then (LH, HL, HH) interleaved per channel."""
-    return _join_bands(x * 0.5)
+    return JoinBands.apply(x * 0.5)  # type: ignore[no-any-return]
 
 
-def _join_bands(x: Tensor) -> Tensor:
-    """Twice the inverse Haar transform, in channels_last: the four bands of a pixel lie side by side there."""
-    b, c4, h, w = x.shape
-    x, c = x.permute(0, 2, 3, 1), c4 // 4
-    low, (lh, hl, hh) = x[..., :c], x[..., c:].unflatten(-1, (c, 3)).unbind(-1)
-    rows = ((low + lh, hl + hh), (low - lh, hl - hh))
-    if x.requires_grad:
-        out = torch.stack([torch.stack([m + d, m - d], dim=3) for m, d in rows], dim=2)
-    else:
+class JoinBands(torch.autograd.Function):
+    """Twice the inverse Haar transform, in channels_last: the four bands of a pixel lie side by side there. The transform is
+    orthogonal, so its gradient is twice the transform itself."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        b, c4, h, w = x.shape
+        x, c = x.permute(0, 2, 3, 1), c4 // 4
+        low, (lh, hl, hh) = x[..., :c], x[..., c:].unflatten(-1, (c, 3)).unbind(-1)
         out = x.new_empty(b, h, 2, w, 2, c)
-        for i, (mean, difference) in enumerate(rows):
+        for i, (mean, difference) in enumerate(((low + lh, hl + hh), (low - lh, hl - hh))):
             torch.add(mean, difference, out=out[:, :, i, :, 0])
             torch.sub(mean, difference, out=out[:, :, i, :, 1])
-    return out.reshape(b, 2 * h, 2 * w, c).permute(0, 3, 1, 2)
+        return out.view(b, 2 * h, 2 * w, c).permute(0, 3, 1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        return SplitBands.apply(grads[0])  # type: ignore[no-any-return]
+
+
+class SplitBands(torch.autograd.Function):
+    """[B, C, 2H, 2W] -> twice the Haar transform [B, 4C, H, W]: the transpose of JoinBands."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        pixels = x.permute(0, 2, 3, 1).reshape(b, h // 2, 2, w // 2, 2, c)
+        out = x.new_empty(b, h // 2, w // 2, 4 * c)
+        lh, hl, hh = out[..., c:].unflatten(-1, (c, 3)).unbind(-1)
+        (first, second), (third, fourth) = (row.unbind(3) for row in pixels.unbind(2))
+        top, bottom = first + second, third + fourth
+        torch.add(top, bottom, out=out[..., :c])
+        torch.sub(top, bottom, out=lh)
+        top, bottom = torch.sub(first, second, out=top), torch.sub(third, fourth, out=bottom)
+        torch.add(top, bottom, out=hl)
+        torch.sub(top, bottom, out=hh)
+        return out.permute(0, 3, 1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        return JoinBands.apply(grads[0])  # type: ignore[no-any-return]
 
 
 def haar(x: Tensor) -> Tensor:
@@ -74,11 +105,9 @@ class MobileConv(nn.Module):
         style, weight, bias = self.affine(w), self.weight.to(x.dtype), self.bias.to(x.dtype)
         noise = None if noise is None else noise.to(x)
         if weight.shape[-1] == 1:
-            x = pointwise(self._depthwise(x, style), weight, bias, noise)
-        else:
-            x = self._dense(x * style.to(x.dtype), weight, bias)
-            x = x if noise is None else x + noise
-        return F.leaky_relu(x, 0.2) if x.requires_grad else F.leaky_relu_(x, 0.2)
+            return pointwise(self._depthwise(x, style), weight, bias, noise, SLOPE)
+        x = self._dense(x * style.to(x.dtype), weight, bias)
+        return F.leaky_relu(x if noise is None else x + noise, SLOPE)
 
     def _dense(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """The 3x3 convolution at 4 px: of one picture a product, which reads the weight once and as it lies."""
@@ -97,19 +126,22 @@ class MobileConv(nn.Module):
         return F.conv2d(x, kernel.to(x.dtype), padding=1, groups=x.shape[1])
 
 
-def pointwise(x: Tensor, weight: Tensor, bias: Tensor, noise: Tensor | None = None) -> Tensor:
-    """1x1 convolution plus noise [h, w] or [1|B, 1, h, w]. In float32 a CPU is fastest with the matrix product that it is
-    in channels_last, added to what else is to be added."""
+def pointwise(x: Tensor, weight: Tensor, bias: Tensor, noise: Tensor | None = None, slope: float = 1.0) -> Tensor:
+    """1x1 convolution plus noise [h, w] or [1|B, 1, h, w], then leaky ReLU. In float32 a CPU is fastest with the matrix product
+    that it is in channels_last, added to what else is to be added; each map is written over, since a new one costs more."""
     if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64):
         x = F.conv2d(x, weight, bias)
-        recorded = x.requires_grad or (noise is not None and noise.requires_grad)
-        return x if noise is None else x + noise if recorded else x.add_(noise)
+        x = x if noise is None else x.add_(noise)
+        return x if slope == 1 else F.leaky_relu_(x, slope)
     x, weight = x.permute(0, 2, 3, 1), weight.flatten(1)
-    if noise is None or len(x) > 1:
-        x = F.linear(x, weight, bias)
-        return (x if noise is None else x + noise.unsqueeze(-1).view(-1, *x.shape[1:3], 1)).permute(0, 3, 1, 2)
-    rest = noise.reshape(-1, 1) + bias
-    made = rest.addmm(x.flatten(0, 2), weight.t()) if torch.is_grad_enabled() else rest.addmm_(x.flatten(0, 2), weight.t())
+    if noise is None:
+        rest = bias.expand(x.shape[:3].numel(), -1)
+        made = rest.addmm(x.flatten(0, 2), weight.t())
+    else:
+        maps = noise.reshape(-1, x.shape[1:3].numel()).expand(len(x), -1)
+        rest = maps.reshape(-1, 1) + bias  # to write over a view, autograd would copy what it views
+        made = rest.addmm_(x.flatten(0, 2), weight.t())
+    made = made if slope == 1 else F.leaky_relu_(made, slope)
     return made.view(*x.shape[:3], -1).permute(0, 3, 1, 2)
 
 
@@ -121,7 +153,7 @@ class MobileUp(nn.Module):
         self.affine = Affine(w_dim, channels, 1.0)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        return _join_bands(x * (self.affine(w) * 0.5).to(x.dtype))
+        return JoinBands.apply(x * (self.affine(w) * 0.5).to(x.dtype))  # type: ignore[no-any-return]
 
 
 class MobileHead(nn.Module):
