@@ -146,7 +146,7 @@ def test_out_of_memory_halves_the_chunk_and_changes_nothing(model, faces, monkey
     monkeypatch.setattr(inverter, "_render", hungry)
     found = inverter.run()
     assert torch.allclose(found.latents.tensor, whole.latents.tensor, atol=1e-4)
-    assert tries == [3, *[1] * 12, 3, *[1] * 3]  # found out once while stepping, once for the result
+    assert tries == [3, *[1] * 12, *[1] * 3]  # found out once, while stepping
 
 
 @pytest.mark.parametrize(("space", "start_space", "fine"), [
