@@ -12,6 +12,7 @@ from ..stylegan_core.engine import read_log
 from ..stylegan_core.training import PairsOptions, PictureSet, TransferOptions, prepare_pictures
 from ..stylegan_core.training.ada import SETS
 from ..stylegan_core.training.data import data_sheet
+from ..stylegan_core.training.encoder import EncoderOptions, train_encoder
 from ..stylegan_core.training.pairs_run import learn_pairs
 from ..stylegan_core.training.recipe import PRESETS, fine_tune
 from ..stylegan_core.training.shown import plot_run
@@ -20,13 +21,13 @@ from .images import CoreFrames, preview_images, to_core, to_image
 from .progress import progress, saving_on_interrupt
 from .residency import Resident, on_device
 from .schema import MAX_SEED, RESOLUTIONS, advanced, schema
-from .types import Latent, StyleGAN, TrainingData, TrainingOptions
+from .types import Encoder, Latent, StyleGAN, TrainingData, TrainingOptions
 
 GRADIENT_FACTOR = 12
 """Activations of a generator and a discriminator kept for the backward pass, against those of a plain rendering."""
 BATCH = 4
 """Pictures of a step for which room is asked; more go in rounds."""
-PAIRS, USUAL = PairsOptions(), TransferOptions()
+PAIRS, USUAL, ENCODER = PairsOptions(), TransferOptions(), EncoderOptions()
 OF_PRESET = {"kimg": 0, "freeze_d": -1, "pull_features": -1, "batch_size": 0, "tick_kimg": 0, "patience": -1, "r1_gamma": 0}
 """Values that leave a setting to the preset or a rule."""
 
@@ -218,11 +219,47 @@ class FineTuneStyleGAN(io.ComfyNode):
         folder = files.run_folder(run)
         on_device(model, batch=GRADIENT_FACTOR * BATCH)
         bar = progress()
-        told = f"The training was interrupted; with resume on, {folder.name} goes on where it stopped."
-        with saving_on_interrupt(lambda: told):
+        with saving_on_interrupt(lambda: f"The training was interrupted; with resume on, {folder.name} goes on there."):
             found = fine_tune(model.core, data, folder, preset, resume, on_prepare=bar, on_step=bar, **changes)
         samples = to_image(found.grid)
         return io.NodeOutput(Resident(found.model), samples, found.report, ui=bar.result(samples, cls))
+
+
+class TrainGANEncoder(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "Train GAN Encoder", "train", shows=True,
+            description="An encoder that turns photographs into latents at once, for any base, from the model's own samples. "
+                        "Cancel keeps what it has learnt, and running again goes on.",
+            search_aliases=["psp", "e4e", "train encoder", "inversion"],
+            inputs=[
+                StyleGAN.Input("model", tooltip="The base the encoder is for. It stays as it is."),
+                io.Int.Input("steps", default=ENCODER.steps, min=1, max=1000000,
+                             tooltip="Steps on codes alone; cheap, some thousands are usual."),
+                io.Int.Input("image_steps", default=ENCODER.image_steps, min=0, max=1000000,
+                             tooltip="Steps that compare pictures through the generator as well: slow, more likeness."),
+                io.String.Input("run", default="my_encoder", tooltip="Name of the run, a folder in output/stylegan_training."),
+                io.Boolean.Input("resume", default=True, tooltip="Go on with the run of this name; off: refuse one."),
+                advanced(io.Int.Input("batch", default=ENCODER.batch, min=1, max=256, tooltip="Samples a step.")),
+                advanced(io.Int.Input("seed", default=0, min=0, max=MAX_SEED, control_after_generate=False,
+                                      tooltip="Seed of the samples.")),
+            ],
+            outputs=[Encoder.Output("encoder", tooltip="For Invert with Encoder; the file lies in the run's folder."),
+                     io.Image.Output("comparison", tooltip="Unseen samples above what is drawn from their codes."),
+                     io.String.Output("report", tooltip="How near it comes on unseen samples.")])
+
+    @classmethod
+    def execute(cls, model: Resident, steps: int, image_steps: int, run: str, resume: bool, batch: int = ENCODER.batch,
+                seed: int = 0) -> io.NodeOutput:
+        options = EncoderOptions(steps=steps, image_steps=image_steps, batch=batch, seed=seed & 0xFFFFFFFF)
+        folder = files.run_folder(run)
+        on_device(model, batch=GRADIENT_FACTOR)
+        bar = progress()
+        with saving_on_interrupt(lambda: f"The training was interrupted; with resume on, {folder.name} goes on there."):
+            found = train_encoder(model.core, folder, options, resume, bar)
+        pictures = to_image(found.comparison)
+        return io.NodeOutput(Resident(found.encoder), pictures, found.report, ui=bar.result(pictures, cls))
 
 
 class TrainingCurves(io.ComfyNode):
@@ -246,4 +283,5 @@ class TrainingCurves(io.ComfyNode):
         return io.NodeOutput(picture, ui=preview_images(picture, cls))
 
 
-NODES = (SampleTrainingPairs, FineTuneOnPairs, TrainingDataNode, TrainingOptionsNode, FineTuneStyleGAN, TrainingCurves)
+NODES = (SampleTrainingPairs, FineTuneOnPairs, TrainingDataNode, TrainingOptionsNode, FineTuneStyleGAN, TrainGANEncoder,
+         TrainingCurves)

@@ -74,6 +74,8 @@ def build_parser() -> argparse.ArgumentParser:
     _toonify(add("toonify", "a photograph, or each of a folder -> the same with its face as a toon"))
     for name, text, fill, command in (
             ("train", "unpaired pictures -> a child of a generator that draws like them", training.add_train, training.train),
+            ("train-encoder", "an encoder for a generator, from its own samples", training.add_train_encoder,
+             training.fit_encoder),
             ("score", "FID, KID and the like of a generator, each by its network's name", training.add_score, training.score)):
         sub = commands_of.add_parser(name, help=text, description=text)
         fill(sub)

@@ -17,6 +17,7 @@ from ..networks.generators.base import Generator
 from ..pictures.files import write_image
 from ..training.ada import SETS
 from ..training.data import prepare_pictures
+from ..training.encoder import EncoderOptions, train_encoder
 from ..training.one_drawing import MIXED
 from ..training.processes import join_processes, leave_processes
 from ..training.recipe import ONE, PRESETS, fine_tune
@@ -27,6 +28,7 @@ CHANGES = ("kimg", "batch_size", "micro_batch", "lr", "r1_gamma", "augment", "fr
            "train_mapping", "G_reg_interval")
 """Options of a run that may be given one by one, beside the preset's."""
 
+ENCODER = EncoderOptions()
 ONE_CHANGES = ("steps", "structure", "lr", "seed")
 """Of a run on one drawing."""
 
@@ -91,6 +93,27 @@ def train(a: argparse.Namespace, load_generator: LoadGenerator, bar: Any, say: C
 def _model_of(out: Path) -> Path:
     best = out / "best.safetensors"
     return best if best.is_file() else out / "last.safetensors"
+
+
+def add_train_encoder(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("base", help="model file or built-in that the encoder is for")
+    sub.add_argument("--out", required=True, type=Path, help="folder of the run; encoder.safetensors comes to lie there")
+    sub.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    sub.add_argument("--steps", type=int, default=ENCODER.steps, help=f"on codes alone (default {ENCODER.steps})")
+    sub.add_argument("--image-steps", type=int, default=ENCODER.image_steps,
+                     help=f"through the generator as well, after them (default {ENCODER.image_steps})")
+    sub.add_argument("--batch-size", type=int, default=ENCODER.batch)
+    sub.add_argument("--lr", type=float, default=ENCODER.lr)
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--device", default="cpu", help="such as cpu, cuda (default cpu)")
+
+
+def fit_encoder(a: argparse.Namespace, load_generator: LoadGenerator, bar: Any, say: Callable[[str], None]) -> int:
+    """An encoder for any generator, from its own samples."""
+    options = EncoderOptions(steps=a.steps, image_steps=a.image_steps, batch=a.batch_size, lr=a.lr, seed=a.seed)
+    found = train_encoder(load_generator(a.base, a.device), a.out, options, a.resume, bar("training"))
+    say(f"{found.report}\nThe encoder: {a.out / 'encoder.safetensors'}")
+    return 0
 
 
 def add_score(sub: argparse.ArgumentParser) -> None:

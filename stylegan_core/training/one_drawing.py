@@ -27,7 +27,7 @@ from ..latents import rows_between
 from ..losses.perceptual import LPIPS
 from ..networks import Discriminator
 from ..networks.generators.base import Generator
-from ..networks.info import ModelInfo
+from ..networks.info import ModelInfo, joined_licences
 from ..ops.resize import resize_area
 from ..options import check_numbers
 from ..pictures.files import write_image
@@ -212,7 +212,7 @@ class OneDrawing:
             for name, mean in self.fitting.average.tensors.items():
                 own[name].copy_(mean)
         parent = self.base.info
-        licence = " + ".join(dict.fromkeys((parent.licence, self.licence)))
+        licence = joined_licences((parent.licence, self.licence))
         notes = {"one_drawing": {"steps": self.fitting.steps_done, "options": asdict(self.options)}}
         child.info = ModelInfo(family=parent.family, parents=(lineage(self.base),), licence=licence, notes=notes)
         return child.requires_grad_(False).eval()

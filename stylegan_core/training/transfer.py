@@ -18,7 +18,7 @@ from ..latents import rows_between
 from ..metrics.distances import kernel_distance
 from ..metrics.features import OpenFeatures, features_of, in_batches
 from ..networks.generators.base import Generator
-from ..networks.info import ModelInfo
+from ..networks.info import ModelInfo, joined_licences
 from ..pictures.files import write_image
 from ..pictures.sheets import contact_sheet
 from ..runtime import private_copy
@@ -377,11 +377,11 @@ class Transfer:
     def child(self) -> Generator:
         """The averaged generator with its licence chain, in eval mode and without gradients."""
         parent = self.base.info
-        licences = dict.fromkeys((parent.licence, self.data_licence))
         notes = {"training": {"pictures": len(self.data), "pictures_sha256": self.data.sha256, "images_seen": self.images_shown,
                               "settings": self.options.plain(), "best_score": self.facts["best"]}}
         child = private_copy(self.E).requires_grad_(False).eval()
-        child.info = ModelInfo(family=parent.family, parents=(lineage(self.base),), licence=" + ".join(licences), notes=notes)
+        licence = joined_licences((parent.licence, self.data_licence))
+        child.info = ModelInfo(family=parent.family, parents=(lineage(self.base),), licence=licence, notes=notes)
         return child
 
     def result(self) -> TransferResult:

@@ -21,6 +21,7 @@ NODES = ("LoadStyleGAN", "SaveStyleGAN", "BlendStyleGANsByResolution", "BlendSty
          "HeadMask",
          "TuneModelToImage", "ApplyModelDelta", "SaveModelDelta", "LoadModelDelta",
          "SampleTrainingPairs", "FineTuneOnPairs", "TrainingData", "TrainingOptions", "FineTuneStyleGAN", "TrainingCurves",
+         "TrainGANEncoder",
          "FID", "PerceptualPathLength", "LinearSeparability")
 """Released ids; they never change."""
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}

@@ -129,3 +129,15 @@ def test_pairs_that_are_none(engine) -> None:
                    save=save(["learn", 1], "train/none"))
     prompt["learn"]["inputs"]["latents"] = ["fewer", 1]
     assert "5 latents came with 8 target pictures" in engine.fail(prompt)
+
+
+def test_an_encoder_is_trained_and_used(engine) -> None:
+    run = f"encoder {engine.kind}"
+    engine.succeed({
+        "base": load(), "pairs": node("AtelierSampleTrainingPairs", model=["base", 0], count=4, psi=0.7, seed=3),
+        "train": node("AtelierTrainGANEncoder", model=["base", 0], steps=2, image_steps=1, run=run, resume=True, batch=2),
+        "found": node("AtelierInvertWithEncoder", encoder=["train", 0], image=["pairs", 0], model=["base", 0]),
+        "save": save(["found", 1], "train/encoded"), "sheet": save(["train", 1], "train/encoder")})
+    folder = next(engine.base.rglob(f"stylegan_training/{run}"))
+    assert sg.load(folder / "encoder.safetensors").info.notes["encoder_training"]["steps"] == 3
+    assert len(pixels(engine, "train/encoded_*")) == 4

@@ -17,26 +17,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from stylegan_core.engine import FitOptions, Fitting, RunFolder, weighted_total  # noqa: E402
-from stylegan_core.inversion.spaces import Coordinates, coordinates  # noqa: E402
-from stylegan_core.latents import mapping_hash  # noqa: E402
+from stylegan_core.inversion.spaces import Coordinates  # noqa: E402
 from stylegan_core.losses.identity import IdentityLoss  # noqa: E402
 from stylegan_core.losses.perceptual import LPIPS  # noqa: E402
-from stylegan_core.networks.encoders.compact import SEEN, CompactEncoder, CompactEncoderConfig  # noqa: E402
 from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN  # noqa: E402
+from stylegan_core.training.encoder import TRUNK_RATE, augment, code_loss, fresh_encoder  # noqa: E402
 from tools.demo.fitting import learn, load_pairs, sheet, to_model_range  # noqa: E402
 from tools.demo.recipe import HELD_OUT, student_ws  # noqa: E402
 from tools.demo.train_base import load_student  # noqa: E402
-
-LEADING = 256
-"""Whitened coordinates that count one by one; the rest only by their share of the code's variance."""
-TRUNK_RATE = 0.3
-"""Learning rate of the pretrained trunk, as a share of the others'."""
 
 
 @dataclass(frozen=True)
@@ -49,58 +42,10 @@ class Weights:
     identity: float = 0.4
 
 
-def fresh_encoder(base: MobileStyleGAN) -> tuple[CompactEncoder, Coordinates]:
-    """AlexNet's features, and the whitened space of base's mapping, its widest axes first."""
-    found = coordinates(base, "w+", whitened=True)
-    assert found.axes is not None and found.center is not None
-    space = Coordinates(found.start.flip(0), 1.0, 1.0, found.center, found.axes.flip(1))
-    config = CompactEncoderConfig(base.num_ws, base.w_dim, mapping_hash=mapping_hash(base.mapping),
-                                  model_resolution=base.img_resolution, model_family=base.kind)
-    encoder = CompactEncoder(config)
-    encoder.trunk.load_state_dict(LPIPS.embedded().trunk.state_dict())
-    encoder.center, encoder.axes = space.center, space.axes
-    with torch.no_grad():
-        encoder.own.weight.mul_(0.1)
-        encoder.common.weight.mul_(0.3)
-    return encoder, space
-
-
 @torch.no_grad()
 def known_codes(base: MobileStyleGAN, space: Coordinates, count: int, first: int = 0) -> Tensor:
     """Whitened coordinates [count, 17, 512] of the samples from number `first` on."""
     return space.from_code(torch.cat([student_ws(base.mapping, first + i) for i in range(count)]))
-
-
-def augment(images: Tensor, rng: np.random.RandomState) -> Tensor:
-    """[B, 3, S, S] in [-1, 1] -> [B, 3, 160, 160] as photographs come: a little off, blurred, noisy, tinted, partly covered."""
-    b, size = len(images), SEEN
-    angle, zoom = rng.uniform(-0.06, 0.06, b), rng.uniform(0.95, 1.05, b)
-    shift = rng.uniform(-0.03, 0.03, (b, 2))
-    theta = np.stack([np.stack([zoom * np.cos(angle), -zoom * np.sin(angle), shift[:, 0]], 1),
-                      np.stack([zoom * np.sin(angle), zoom * np.cos(angle), shift[:, 1]], 1)], 1).astype(np.float32)
-    grid = F.affine_grid(torch.from_numpy(theta), [b, 3, size, size], align_corners=False)
-    x = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-    if rng.rand() < 0.5:
-        small = int(size / rng.uniform(1.0, 2.0))
-        x = F.interpolate(F.interpolate(x, (small, small), mode="area"), (size, size), mode="bilinear")
-    x = x * _column(rng.uniform(0.92, 1.08, (b, 1))) + _column(rng.uniform(-0.06, 0.06, (b, 3)))
-    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(int(rng.randint(2**31))))
-    x = x + noise * _column(rng.uniform(0, 0.05, (b, 1)))
-    for i in np.flatnonzero(rng.rand(b) < 0.25):
-        h, w = rng.randint(10, 45, 2)
-        y, z = rng.randint(size - h), rng.randint(size - w)
-        x[i, :, y : y + h, z : z + w] = torch.from_numpy(rng.uniform(-1, 1, (3, 1, 1)).astype(np.float32))
-    return x.clamp(-1, 1)
-
-
-def _column(values: np.ndarray) -> Tensor:
-    return torch.from_numpy(values.astype(np.float32))[:, :, None, None]
-
-
-def code_loss(got: Tensor, want: Tensor, scale: Tensor) -> Tensor:
-    """Share of the code's variance that is missed, plus the mean squared error of the leading coordinates."""
-    error = (got - want).square()
-    return (error * scale).sum(-1).mean() / scale.sum() + 0.2 * error[..., :LEADING].mean()
 
 
 def train(args: argparse.Namespace) -> None:

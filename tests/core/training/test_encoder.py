@@ -1,0 +1,73 @@
+"""An encoder for any base, from its own samples."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import stylegan_core as sg
+from stylegan_core.cli.main import main
+from stylegan_core.engine import read_log
+from stylegan_core.training.encoder import EncoderOptions, EncoderTraining, fresh_encoder, sample_ws, train_encoder
+from tests.conftest import GOLDENS
+from tests.nodes.support import tiny
+
+BASE = GOLDENS / "train_sg2_steps_nvidia/network-snapshot-000000.pkl"
+FEW = EncoderOptions(steps=2, image_steps=2, batch=2, image_batch=1)
+
+
+@pytest.mark.slow
+def test_codes_are_found_where_a_fresh_encoder_finds_none() -> None:
+    training = EncoderTraining(sg.load(BASE), EncoderOptions(steps=60, image_steps=0, batch=8, lr=2e-3))
+    before = training.score()
+    training.run()
+    assert training.score().code < 0.8 * before.code
+
+
+def test_a_run_goes_on_where_it_was_and_fits_its_base(tmp_path) -> None:
+    base = tiny(1)
+
+    def learn(name: str, resume: bool = False, stop: int | None = None):
+        def on_step(step: int, *_: object) -> None:
+            if step == stop:
+                raise KeyboardInterrupt
+
+        return train_encoder(base, tmp_path / name, FEW, resume, on_step)
+
+    whole = learn("whole")
+    with pytest.raises(KeyboardInterrupt):
+        learn("parts", stop=3)
+    again = learn("parts", resume=True)
+    assert all(torch.equal(a, b) for a, b in zip(whole.encoder.parameters(), again.encoder.parameters(), strict=True))
+    assert "16 unseen samples LPIPS" in whole.report and whole.comparison.shape[0] == 1
+    assert {"code", "l2", "lpips", "identity"} <= set(read_log(tmp_path / "whole")[-1]["loss"])
+    loaded = sg.load(tmp_path / "whole/encoder.safetensors")
+    codes = loaded.encode(torch.zeros(1, 3, 64, 64), base)
+    assert codes.tensor.shape == (1, base.num_ws, base.w_dim)
+    with pytest.raises(sg.LatentMismatch):
+        loaded.encode(torch.zeros(1, 3, 64, 64), tiny(3, mapping_seed=9))
+
+
+@pytest.mark.parametrize("file", ["train_sg1_progressive/network-snapshot-000000.pkl"])
+def test_other_families(file, tmp_path) -> None:
+    base = sg.load(GOLDENS / file)
+    assert train_encoder(base, tmp_path / "run", EncoderOptions(1, 1, 1, 1)).encoder.config.num_ws == base.num_ws
+
+
+def test_samples_are_functions_of_their_number() -> None:
+    base = tiny(1)
+    assert torch.equal(sample_ws(base, 7), sample_ws(base, 7)) and not torch.equal(sample_ws(base, 7), sample_ws(base, 8))
+
+
+def test_what_is_refused(tmp_path, capsys) -> None:
+    base = tiny(1)
+    base.mapping.config = type(base.mapping.config)(16, 3, 16, base.num_ws, 2, 16)
+    with pytest.raises(sg.InvalidInput, match="3 classes"):
+        fresh_encoder(base)
+    with pytest.raises(sg.InvalidInput, match="at least 1"):
+        EncoderOptions(steps=0)
+    sg.save(tiny(1), tmp_path / "base.safetensors")
+    arguments = ["train-encoder", str(tmp_path / "base.safetensors"), "--out", str(tmp_path / "run"), "--steps", "1",
+                 "--image-steps", "0", "--batch-size", "1"]
+    assert main(arguments) == 0 and "encoder.safetensors" in capsys.readouterr().out
+    assert main(arguments) == 1 and "holds a run already" in capsys.readouterr().err
