@@ -62,7 +62,7 @@ FILM = [
 DRAWN = [
     Node("blend", "AtelierBlendStyleGANsByResolution",
          {"base": Out("base"), "other": Out("toon"), "swap_at": "1024", "coarse": "other"}),
-    Node("render", "AtelierGenerateImage", {"model": Out("blend"), "latents": Out("invert")}),
+    Node("render", "AtelierGenerateImage", {"model": Out("blend"), "latents": Out("invert")}, noted=True),
     Node("paste", "AtelierPasteFacesBack", {"image": FRAMES, "crops": Out("render"), "faces": Out("align", 1)})]
 MODELS = [loader("base", "base"), loader("toon", "figurine"), encoder()]
 PARTS = Node("parts", "GetVideoComponents", {"video": Out("video")})

@@ -38,7 +38,7 @@ def main() -> int:
                 for kind, (width, height) in found.items():
                     known = sizes.setdefault(kind, [0, 0])
                     sizes[kind] = [max(known[0], width), max(known[1], height)]
-    sizes["LoadVideo"] = [444, 430]  # with the clip in it, which appears only after the file was read
+    sizes["LoadVideo"] = [444, 540]  # with the clip in it, which appears only after the file was read
     SIZES.write_text("{\n" + ",\n".join(f' "{kind}": {json.dumps(size)}' for kind, size in sorted(sizes.items())) + "\n}\n",
                      encoding="utf-8")
     return 0
