@@ -86,6 +86,12 @@ class Latents:
         if self.noise is not None and not self._carried(theirs):
             self._check_noise(generator, theirs)
 
+    def _in_rows_of(self, other: Latents) -> Latents:
+        """These latents in the other's rows, where the two differ in depth alone."""
+        if other.model is None or other.space != "w+" or not self._carried(other.model):
+            return self
+        return Latents(carry_rows(self.tensor, other.model.num_ws), "w+", other.model)
+
     def _carried(self, theirs: ModelSignature) -> bool:
         return self.space == "w+" and self.model is not None and self.model.carries(theirs)
 
@@ -152,13 +158,15 @@ class Latents:
 
     @staticmethod
     def combine(parts: Sequence[Latents]) -> Latents:
-        """One batch after the other; noise maps survive when every part carries them.
+        """One batch after the other; noise maps survive when every part carries them, and w+ of another depth gets the first's
+        rows (see carry_rows).
 
         Raises InvalidInput, LatentMismatch.
         """
         if not parts:
             raise InvalidInput("There are no latents to combine; give at least one.")
         first = parts[0]
+        parts = [part if part is first else part._in_rows_of(first) for part in parts]
         for part in parts[1:]:
             if part.space != first.space or part.tensor.shape[1:] != first.tensor.shape[1:]:
                 raise InvalidInput(

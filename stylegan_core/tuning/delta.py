@@ -76,9 +76,10 @@ class Delta:
         related = theirs.mapping_hash == self.origin.signature.mapping_hash
         if odd or not (related or (self.parts and _fingerprint(model, self.parts) == self.origin.weights)):
             found = f"differs in {len(odd)} of {len(self.parts)} tuned weights" if odd else "has another mapping network"
+            own = " The built-in base-256 is the one of 256 px." if self.origin.signature.carries(theirs) else ""
             raise DeltaMismatch(
                 f"This delta was tuned on {self.origin.signature} and the model, {theirs}, {found}; give the model it was "
-                f"tuned on, or a child of it (a blend, a fine-tuned copy)."
+                f"tuned on, or a child of it (a blend, a fine-tuned copy).{own}"
             )
 
     def save(self, path: str | Path, overwrite: bool = False) -> Path:

@@ -91,6 +91,18 @@ def test_optimization_runs_in_the_small_variant() -> None:
     assert found.images.shape[-1] == 1024 and "lpips_1024" not in found.losses, "the photograph has 256 px"
 
 
+def test_what_was_made_at_the_other_depth() -> None:
+    """Codes share a batch by the row rule; a delta says which base it belongs to."""
+    base, small = builtin("base"), builtin("base-256")
+    large, old = (sg.Latents(m.mapping(sg.sample_z([3], 512), truncation_psi=0.7), "w+", m) for m in (base, small))
+    both = sg.Latents.combine([large, old])
+    assert both.model == large.model and torch.equal(both.tensor[1:], old.fit(base).tensor)
+    assert torch.equal(sg.Latents.combine([old, large]).tensor[1:], large.fit(small).tensor)
+    delta = sg.tune(small, old, sg.render(small, old).clamp(-1, 1).flip(-1), options=sg.TuneOptions(steps=2)).delta
+    with pytest.raises(sg.DeltaMismatch, match="base-256"):
+        delta.check(base)
+
+
 @pytest.mark.slow
 def test_codes_go_to_the_other_depth_and_back() -> None:
     base, small = builtin("base"), builtin("base-256")
