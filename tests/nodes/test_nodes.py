@@ -79,6 +79,14 @@ def test_preview_grid_shows_every_swap_point(engine):
     assert told["last_preview"] == [picture.shape[1], picture.shape[0]], "the editor goes on showing the last live picture"
 
 
+def test_preview_grid_shows_strengths(engine):
+    engine.succeed({"base": load(), "toon": load("tiny_toon.safetensors"), "latents": sample(count=1),
+                    "grid": node("AtelierBlendPreviewGrid", base=["base", 0], other=["toon", 0], latents=["latents", 0],
+                                 cell_size=48, max_faces=2, shows="strengths"), "save": save(["grid", 0], "strip/a")})
+    strip = pixels(engine, "strip/*.png")[0]
+    assert strip.shape[1] >= 5 * 48 and strip.shape[0] < 2 * 48 and strip.std() > 10
+
+
 def test_latents_mix_truncate_walk_combine_pick_and_return_from_disk(engine):
     name = f"walk_{engine.kind}"
     engine.succeed({
