@@ -89,7 +89,7 @@ def main() -> None:
     print("| photograph | face px | sharpness | border | seconds |\n|---|---|---|---|---|")
     shown, found = [], []
     for name, photo in photos.items():
-        made = sg.toonify(photo, base, look, options, encoder=encoder)
+        made = sg.toonify(photo, base, look, options, encoder=encoder)  # type: ignore[arg-type]
         start = time.perf_counter()
         pasted, mask = sg.paste_toons(photo, made.toons, made.places, options, made.inversions)
         spent = time.perf_counter() - start

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,28 +36,29 @@ class Row:
     """In all."""
 
 
-def timed(work: Callable[[], object]) -> tuple[object, float]:
+def timed(work: Callable[[], Any]) -> tuple[Any, float]:
     start = time.perf_counter()
     return work(), time.perf_counter() - start
 
 
 def invert_all(crops: Tensor, steps: list[int], tuned: bool, textbook: int) -> Iterator[Row]:
-    base, encoder = sg.load(sg.builtin("base")), sg.load(sg.builtin("encoder"))
-    codes, spent = timed(lambda: sg.encode(encoder, crops, base))  # type: ignore[arg-type]
-    yield Row("encoder", sg.render(base, codes, chunk=1), spent)  # type: ignore[arg-type]
-    latents, before, system = codes, spent, whitened(encoder)  # type: ignore[arg-type]
+    base: Any = sg.load(sg.builtin("base"))
+    encoder: Any = sg.load(sg.builtin("encoder"))
+    codes, spent = timed(lambda: sg.encode(encoder, crops, base))
+    yield Row("encoder", sg.render(base, codes, chunk=1), spent)
+    latents, before, system = codes, spent, whitened(encoder)
     for count in steps:
         options = replace(sg.PRESETS["quick"], steps=count)
-        found, spent = timed(lambda: sg.Inverter(base, crops, "w+", options, codes, system=system).run())  # type: ignore[arg-type] # noqa: B023
-        latents, before = found.latents, spent  # type: ignore[attr-defined]
-        yield Row(f"encoder + {count}", found.images, spent)  # type: ignore[attr-defined]
+        found, spent = timed(lambda: sg.Inverter(base, crops, "w+", options, codes, system=system).run())  # noqa: B023
+        latents, before = found.latents, spent
+        yield Row(f"encoder + {count}", found.images, spent)
     if tuned:
         pieces, spent = timed(lambda: [sg.tune(base, latents.pick(i), crops[i : i + 1]).images for i in range(len(crops))])
-        yield Row("tuned", torch.cat(pieces), before + spent)  # type: ignore[arg-type]
+        yield Row("tuned", torch.cat(pieces), before + spent)
     if textbook:
         options = replace(sg.PRESETS["textbook"], steps=textbook)
-        found, spent = timed(lambda: sg.invert(base, crops, "w", options=options))  # type: ignore[arg-type]
-        yield Row(f"textbook w, {textbook}", found.images, spent)  # type: ignore[attr-defined]
+        found, spent = timed(lambda: sg.invert(base, crops, "w", options=options))
+        yield Row(f"textbook w, {textbook}", found.images, spent)
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -234,7 +235,7 @@ class Inverter(Optimization[InversionResult]):
         return InversionResult(self.latents(), pictures, losses, self._history.by_name(), self.steps_done, tuple(self.notes))
 
 
-def lpips_at_size(lpips: nn.Module, pictures: Tensor, targets: Tensor) -> dict[str, Tensor]:
+def lpips_at_size(lpips: Any, pictures: Tensor, targets: Tensor) -> dict[str, Tensor]:
     """LPIPS [B] at the pictures' own size, by a name that tells it; nothing where the targets are smaller."""
     size = pictures.shape[-1]
     if targets.shape[-1] < size:
