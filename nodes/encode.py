@@ -9,7 +9,7 @@ from .. import stylegan_core as sg
 from . import files
 from .image import CHUNK
 from .images import blocked, preview_text, to_core, to_image
-from .loading import load_with
+from .loading import load_kind
 from .progress import progress, tell
 from .residency import Resident, on_device
 from .schema import advanced, schema
@@ -39,7 +39,7 @@ class LoadGANEncoder(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
-        core = load_with("Load GAN Encoder", file)
+        core = load_kind("encoder", file)
         facts = sg.describe(core)
         return io.NodeOutput(Resident(core), facts, ui=preview_text(facts))
 

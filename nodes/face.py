@@ -69,7 +69,7 @@ class PasteFacesBack(io.ComfyNode):
                 io.Image.Input("crops", tooltip="The changed faces, as many and in the order of Align Faces; any "
                                                 "resolution."),
                 Faces.Input("faces", tooltip="From Align Faces."),
-                io.Float.Input("feather", default=0.1, min=0.0, max=0.5, step=0.01,
+                io.Float.Input("feather", default=sg.ToonOptions.feather, min=0.0, max=0.5, step=0.01,
                                tooltip="Width of the soft edge, as a part of the crop's side."),
                 io.Float.Input("color_match", default=0.0, min=0.0, max=1.0, step=0.05,
                                tooltip="How far the pasted face takes the photograph's colors: 0 keeps its own, 1 "

@@ -47,6 +47,8 @@ class InvertByOptimization(io.ComfyNode):
                                                                "not. Cut out as the image is; everything otherwise."),
                 InversionOptions.Input("options", optional=True, tooltip="Every number of the optimization, from "
                                                                          "Inversion Options."),
+                advanced(io.Int.Input("class_label", default=-1, min=-1, max=100000,
+                                      tooltip="Class of a conditional model, from 0; -1 for models without classes.")),
             ],
             outputs=[Latent.Output("latents", tooltip="Latents of the faces, with their noise where that was "
                                                       "optimized."),
@@ -56,10 +58,11 @@ class InvertByOptimization(io.ComfyNode):
     @classmethod
     def execute(cls, model: Resident, image: torch.Tensor, space: str, quality: str, seed: int,
                 start: sg.Latents | None = None, region: torch.Tensor | None = None,
-                options: sg.InversionOptions | None = None) -> io.NodeOutput:
+                options: sg.InversionOptions | None = None, class_label: int = -1) -> io.NodeOutput:
+        label = sg.class_label(model.core, class_label)
         chosen = dataclasses.replace(options or sg.PRESETS[quality], seed=seed)
         device = on_device(model, batch=GRADIENT_FACTOR * min(len(image), chosen.chunk))
-        inverter = sg.Inverter(model.core, to_core(image).to(device), space, chosen, start, mask=region,
+        inverter = sg.Inverter(model.core, to_core(image).to(device), space, chosen, start, c=label, mask=region,
                                folders=files.model_folders())
         steps = progress()
         with saving_on_interrupt(lambda: save_progress(inverter)):

@@ -17,6 +17,7 @@ PSI_TIP = ("How far to go from the average face: 0 is the average, 0.7 a good pi
            "negative the opposite face.")
 UP_TO_TIP = "Truncate only layers up to this many pixels; finer ones keep their full variety."
 RANGES = ["coarse", "middle", "fine", "custom"]
+FROM_FILE = "from the file"
 
 
 def cutoff(model: Resident, up_to: str) -> int | None:
@@ -203,16 +204,19 @@ class LoadLatents(io.ComfyNode):
                         "models/stylegan_latents.",
             search_aliases=["import latent"],
             inputs=[io.Combo.Input("file", options=files.latent_names(),
-                                   tooltip="A file of latents. Press R after saving one.")],
+                                   tooltip="A file of latents. Press R after saving one."),
+                    advanced(io.Combo.Input("space", options=[FROM_FILE, "w", "w+", "z", "z+"], default=FROM_FILE,
+                                            tooltip="Of a file that does not tell (another program's). from the file: as it "
+                                                    "says, else by its shape."))],
             outputs=[Latent.Output("latents", tooltip="The latents, with their space and the model they fit.")])
 
     @classmethod
-    def fingerprint_inputs(cls, file: str) -> tuple[str, int, int]:
+    def fingerprint_inputs(cls, file: str, space: str = FROM_FILE) -> tuple[str, int, int]:
         return files.fingerprint(files.latent_path(file))
 
     @classmethod
-    def execute(cls, file: str) -> io.NodeOutput:
-        return io.NodeOutput(sg.Latents.load(files.latent_path(file)))
+    def execute(cls, file: str, space: str = FROM_FILE) -> io.NodeOutput:
+        return io.NodeOutput(sg.Latents.load(files.latent_path(file), None if space == FROM_FILE else space))
 
 
 NODES = (SampleLatents, TruncateLatents, MixStyles, InterpolateLatents, CombineLatents, PickLatents, SaveLatents,

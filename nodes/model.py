@@ -13,7 +13,7 @@ from ..stylegan_core.blending import strength_note
 from . import files
 from .choices import choices
 from .images import preview_text, to_image
-from .loading import load_with
+from .loading import GENERATOR, load_kind
 from .progress import progress, tell
 from .residency import Resident, on_device
 from .schema import RESOLUTIONS, advanced, schema
@@ -56,7 +56,7 @@ class LoadStyleGAN(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str, weights: str = "ema", resolution: int = 0) -> io.NodeOutput:
-        core = load_with("Load StyleGAN", file, weights, resolution)
+        core = load_kind(GENERATOR, file, weights, resolution)
         facts = sg.describe(core)
         return io.NodeOutput(Resident(core), facts, ui=preview_text(facts))
 

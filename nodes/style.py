@@ -9,7 +9,7 @@ from .. import stylegan_core as sg
 from . import files
 from .choices import choices
 from .images import blocked, preview_text, to_core, to_image
-from .loading import load_with
+from .loading import load_kind
 from .progress import progress
 from .residency import Resident, on_device
 from .schema import MAX_SEED, advanced, schema
@@ -57,7 +57,7 @@ class LoadDualStyleGAN(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
-        core = load_with("Load DualStyleGAN", file)
+        core = load_kind("dualstylegan", file)
         facts = sg.describe(core)
         base = Resident(core.base)
         return io.NodeOutput(Resident(core, (base,)), base, facts, ui=preview_text(facts))
@@ -84,7 +84,7 @@ class LoadStyleCodes(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
-        styles = sg.Styles.of(load_with("Load Style Codes", file))
+        styles = sg.Styles.of(load_kind("style_bank", file))
         names = "\n".join(f"{i}  {name}" for i, name in enumerate(styles.names))
         return io.NodeOutput(styles, styles.codes, names, ui=preview_text(names))
 
@@ -220,7 +220,7 @@ class LoadStyleSampler(io.ComfyNode):
     def execute(cls, file: str) -> io.NodeOutput:
         if file == files.NO_FILE:
             raise sg.InvalidInput(NO_SAMPLER)
-        core = load_with("Load Style Sampler", file)
+        core = load_kind("style_sampler", file)
         facts = sg.describe(core)
         return io.NodeOutput(Resident(core), facts, ui=preview_text(facts))
 

@@ -87,7 +87,7 @@ def layer_weight(resolution: float = 32, mode: Mode = "swap", width: float | Non
         raise InvalidInput(f'Blend got mode "{mode}", coarse "{coarse}", convention "{convention}"; '
                            f"use swap, smooth or linear; base or other; paper or pinkney.")
     width = 1.0 if width is None else width
-    if resolution < 1 or width <= 0:
+    if not (1 <= resolution < math.inf and 0 < width < math.inf):
         raise InvalidInput(f"Blend got resolution {resolution}, width {width}; use at least 1 px and a width above 0.")
     rule = _RULES[convention]
 
@@ -215,9 +215,8 @@ class Blender:
                 curve[layer.name] = share
         if mapping:
             chosen.update(self._mapping(mapping))
+        chosen["mapping.w_avg"] = self.parents[mapping].mapping.w_avg  # its memory: whoever asks first fills it in for all
         child = rebuild(base, lambda name, tensor: alias(chosen.get(name, tensor), tensor))
-        if mapping:
-            child.mapping.w_avg = self.parents[mapping].mapping.w_avg  # the centre of the mapping that is used
         child.info = _lineage(self.parents, curves, how)
         if warnings := relation_notes(self.parents, mapping):
             child.info.notes["warning"] = " ".join(warnings)
@@ -252,7 +251,8 @@ def _under(layer: StyledLayer, names: Mapping[str, Tensor]) -> list[str]:
 def _shared_layers(base: Generator, other: Generator) -> frozenset[StyledLayer]:
     """base's layers that other has too, their shapes checked. Raises BlendMismatch."""
     for what, a, b in (("kind", base.kind, other.kind),
-                       ("activation", *(getattr(model.config, "activation", None) for model in (base, other)))):
+                       ("activation", *(getattr(model.config, "activation", None) for model in (base, other))),
+                       ("number of mapping layers", *(model.mapping.num_layers for model in (base, other)))):
         if a != b:
             raise BlendMismatch(f"The models' {what} is {a} and {b}; only models of one family blend, "
                                 f"so take a model and one fine-tuned from it.")

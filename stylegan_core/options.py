@@ -51,15 +51,19 @@ def parse_curve(text: str) -> dict[int, float]:
     return curve
 
 
-def check_numbers(options: Any, what: str, from_one: tuple[str, ...] = ()) -> None:
-    """Every number of an options dataclass is finite and not below 0, those of `from_one` not below 1; None and texts pass.
+def check_numbers(options: Any, what: str, from_one: tuple[str, ...] = (), signed: tuple[str, ...] = ()) -> None:
+    """Every number of an options dataclass is finite and, but for those of `signed`, not below 0, those of `from_one` not below
+    1; None and texts pass, of a tuple each number counts.
 
     what: whose options they are, as a sentence begins. Raises InvalidInput.
     """
     for field in fields(options):
         value = getattr(options, field.name)
-        if isinstance(value, (int, float)) and not (math.isfinite(value) and value >= 0):
-            raise InvalidInput(f"{what} got {field.name} = {value}; use a finite number from 0 on.")
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, (int, float)) and not (math.isfinite(number) and (number >= 0 or field.name in signed)):
+                wanted = "a finite number" if field.name in signed else "a finite number from 0 on"
+                raise InvalidInput(f"{what} got {field.name} = {value}; use {wanted}.")
     for name in from_one:
-        if getattr(options, name) < 1:
-            raise InvalidInput(f"{what} got {name} = {getattr(options, name)}; use at least 1.")
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise InvalidInput(f"{what} got {name} = {value}; use at least 1.")

@@ -13,6 +13,8 @@ from ..errors import LoadError
 from ..networks import FAMILIES
 from ..networks.info import ModelInfo
 
+ESTIMATED = "mapping.w_avg"
+
 
 def build(family: str, config: Any, tensors: Mapping[str, Tensor], info: ModelInfo | None = None,
           source_keys: Mapping[str, str] | None = None) -> nn.Module:
@@ -24,13 +26,21 @@ def build(family: str, config: Any, tensors: Mapping[str, Tensor], info: ModelIn
         network = FAMILIES[family][1](config, info) if info else FAMILIES[family][1](config)
     slots = _slots(network)
     _check_keys(slots, tensors, source_keys or {})
-    for key, tensor in tensors.items():
+    for key, tensor in (*_unknown(slots, tensors), *tensors.items()):
         module, leaf = slots[key]
         if leaf in module._parameters:
             module._parameters[leaf] = nn.Parameter(tensor, requires_grad=False)
         else:
             module._buffers[leaf] = tensor
     return network.eval().requires_grad_(False)
+
+
+def _unknown(slots: Mapping[str, tuple[nn.Module, str]], tensors: Mapping[str, Tensor]) -> list[tuple[str, Tensor]]:
+    """What the network estimates itself where a file carries none, in the file's type."""
+    dtype = next((t.dtype for t in tensors.values()), torch.float32)
+    absent = ((key, module._buffers[leaf]) for key, (module, leaf) in slots.items()
+              if key.endswith(ESTIMATED) and key not in tensors)
+    return [(key, buffer.to(dtype)) for key, buffer in absent if buffer is not None]
 
 
 class _Undrawn(TorchFunctionMode):
@@ -57,7 +67,8 @@ def _slots(network: nn.Module) -> dict[str, tuple[nn.Module, str]]:
 def _check_keys(slots: Mapping[str, tuple[nn.Module, str]], tensors: Mapping[str, Tensor],
                 source_keys: Mapping[str, str]) -> None:
     expected = {key: module._parameters.get(leaf, module._buffers.get(leaf)) for key, (module, leaf) in slots.items()}
-    missing = [key for key, value in expected.items() if value is not None and key not in tensors]
+    missing = [key for key, value in expected.items()
+               if value is not None and key not in tensors and not key.endswith(ESTIMATED)]
     surplus = [source_keys.get(key, key) for key in tensors if key not in expected]
     if missing or surplus:
         what = f"lacks {', '.join(missing[:5])}" if missing else f"has {', '.join(surplus[:5])}, which its kind does not have"

@@ -19,6 +19,7 @@ from .building import build
 from .checksums import UNVERIFIED, UNVERIFIED_SENTENCE
 from .containers import Contents, read_file, with_file
 from .detect import find_layout
+from .fact_types import check_facts
 from .hashing import hash_while_reading
 from .latents_file import refuse_latents
 from .layout import ConvertedState, Layout, SourceState, keep, rename_keys
@@ -146,8 +147,9 @@ def _info_of(own: Mapping[str, Any], contents: Contents) -> ModelInfo:
 def configure(family: str, converted: ConvertedState) -> Any:
     """Config.from_shapes, its complaints in the file's own names."""
     try:
+        check_facts(FAMILIES[family][0], converted.facts)
         return FAMILIES[family][0].from_shapes(converted.shapes, converted.facts)
-    except (AtelierError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError) as error:
+    except (AtelierError, ValueError, LookupError, ArithmeticError) as error:
         text = str(error)
         for ours, theirs in sorted(converted.source_keys.items(), key=lambda pair: -len(pair[0])):
             text = text.replace(ours, theirs)

@@ -14,13 +14,14 @@ from tqdm import tqdm
 
 from ..assets import asset_path
 from ..blending import blend as blend_models
-from ..blending import strength_note
+from ..blending import layer_weight, strength_note
 from ..checkpoints import HEADINGS, MODEL_SUFFIXES, SAFETENSORS, check_target, inspect, load, save
 from ..errors import AtelierError, InvalidInput
 from ..faces.batch import return_faces, take_faces
 from ..inversion import PRESETS, InversionOptions, Inverter
 from ..inversion.encode import encode
 from ..latents import Latents, class_label, sample_z
+from ..latents.codes import check_truncation
 from ..networks.generators.base import Generator
 from ..networks.info import joined_licences
 from ..networks.style_weights import format_weights
@@ -78,25 +79,33 @@ def convert(a: argparse.Namespace) -> int:
 
 
 def generate(a: argparse.Namespace) -> int:
-    names = [a.out / f"seed{seed:04d}.png" for seed in a.seeds]
+    psi = a.psi if a.psi is not None else 1.0 if a.latents else 0.7
+    check_truncation(psi, a.cutoff)
+    given = Latents.load(a.latents, a.space) if a.latents else None
+    seeds = a.seeds if given is None else range(len(given))
+    names = [a.out / (f"seed{seed:04d}.png" if given is None else f"{a.latents.stem}_{seed:04d}.png") for seed in seeds]
     grid = a.out / "grid.png"
     _check_all([*names, *([grid] if a.grid else [])], a.overwrite)
     model = load_generator(a.model, a.device)
-    latents, label = Latents(sample_z(a.seeds, model.z_dim), "z", model), class_label(model, a.label)
-    small = []
+    latents = Latents(sample_z(a.seeds, model.z_dim), "z", model) if given is None else given
+    latents.check(model)
+    label, small = class_label(model, a.label), []
     for i, name in enumerate(tqdm(names, desc="generate", leave=False)):
-        image = render(model, latents.pick(i), a.psi, a.cutoff, label, a.noise, seed=a.seeds[i], precision=a.precision)
+        image = render(model, latents.pick(i), psi, a.cutoff, label, a.noise, seed=seeds[i], precision=a.precision)
         write_image(image, name, a.overwrite)
         small.append(image if a.grid else image[:0])
     if a.grid:
         write_image(contact_sheet(torch.cat(small), min(COLUMNS, len(names)), cell=min(256, model.img_resolution)),
                     grid, a.overwrite)
-    _say("\n".join([f"wrote {len(names)} pictures to {a.out}", *_licence(model)]))
+    note = latents.note(model)
+    _say("\n".join([f"wrote {len(names)} pictures to {a.out}", *([note] if note else []), *_licence(model)]))
     return 0
 
 
 def blend(a: argparse.Namespace) -> int:
     check_target(a.out, SAFETENSORS, a.overwrite, add=False)
+    layer_weight(a.resolution, a.mode, a.width, a.coarse, a.convention)
+    strength_note(a.strength)
     base, other = load_generator(a.base, a.device), load_generator(a.other, a.device)
     mixed = blend_models(base, other, a.resolution, a.mode, a.width, a.coarse, convention=a.convention,
                          strength=a.strength)
@@ -115,7 +124,7 @@ def invert(a: argparse.Namespace) -> int:
     options, photo = _options(a), read_image(a.photo)
     model = load_generator(a.model, a.device)
     crops = photo if a.no_align else take_faces(photo, model.img_resolution)[0]
-    inverter = Inverter(model, crops.to(a.device), a.space, options)
+    inverter = Inverter(model, crops.to(a.device), a.space, options, c=class_label(model, a.label))
     interrupted = _interrupted(inverter, "invert")
     found = inverter.result()
     write_image(crops, crop_file, a.overwrite)
@@ -159,9 +168,9 @@ def toonify(a: argparse.Namespace) -> int:
     """One photograph, or every one of a folder."""
     if a.photo.is_dir():
         return _toonify_folder(a)
-    photo, places = read_image(a.photo), _toon_places(a, a.photo.stem)
-    work = _Toonifier(a)
+    places = _toon_places(a, a.photo.stem)
     _check_all([*places.values()], a.overwrite)
+    photo, work = read_image(a.photo), _Toonifier(a)
     made = work.draw(photo, places, a.overwrite, shown=True)
     _say("\n".join([f"wrote {', '.join(places)} to {a.out}{_losses(made.losses)}", *made.notes, *work.licence]))
     return 0
@@ -218,6 +227,7 @@ def transfer(a: argparse.Namespace) -> int:
     parts = ("crop", "inversion", "styled", "pasted")
     files = {part: a.out / f"{a.photo.stem}_{part}.png" for part in parts}
     _check_all(list(files.values()), a.overwrite)
+    options = _options(a)
     photo, dual, bank = read_image(a.photo), load_kind(a.model, "dualstylegan", a.device), load_kind(a.styles, "style_bank")
     style = Styles.of(bank).pick(a.style)
     weights = choose_weights(dual.num_weights, a.structure, a.color_weight, text=a.weights)
@@ -225,7 +235,7 @@ def transfer(a: argparse.Namespace) -> int:
     if a.encoder:
         latents = encode(load_kind(a.encoder, "encoder", a.device), crops.to(a.device), dual.base)
     else:
-        latents = Inverter(dual.base, crops.to(a.device), a.space, _options(a)).run(Bar("invert")).latents
+        latents = Inverter(dual.base, crops.to(a.device), a.space, options).run(Bar("invert")).latents
     dual = at_precision(dual, a.precision, latents.ws(dual.base))
     seen = render(dual.base, latents)
     styled = transfer_style(dual, latents, style.codes, weights, a.color).clamp(-1, 1)

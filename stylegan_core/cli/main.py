@@ -99,10 +99,14 @@ def _convert(sub: argparse.ArgumentParser) -> None:
 
 def _generate(sub: argparse.ArgumentParser) -> None:
     _model(sub)
-    sub.add_argument("--seeds", type=_seeds, default=[0], help='such as "0-7" or "1,5,9" (default 0)')
-    sub.add_argument("--psi", type=_number, default=0.7, help="0 average face to 1 full variety (default 0.7)")
+    what = sub.add_mutually_exclusive_group()
+    what.add_argument("--seeds", type=_seeds, default=[0], help='such as "0-7" or "1,5,9" (default 0)')
+    what.add_argument("--latents", type=Path, help="a file of latents in place of seeds, such as NAME_latents.safetensors of "
+                                                   "invert or another program's; drawn as they are, --psi 1, unless told")
+    sub.add_argument("--space", choices=SPACES, help="of the latents in a file that does not tell")
+    sub.add_argument("--psi", type=_number, help="0 average face to 1 full variety (default 0.7; 1 with --latents)")
     sub.add_argument("--cutoff", type=int, help="truncate only so many rows")
-    sub.add_argument("--class", type=int, dest="label", help="class of a conditional model")
+    _class(sub)
     sub.add_argument("--noise", choices=("const", "random", "none"), default="const")
     sub.add_argument("--grid", action="store_true", help="also one picture of them all")
     _precision(sub)
@@ -140,6 +144,7 @@ def _invert(sub: argparse.ArgumentParser) -> None:
     _model(sub)
     sub.add_argument("photo", type=Path)
     sub.add_argument("--no-align", action="store_true", help="the picture is an aligned square face already")
+    _class(sub)
     _inversion(sub)
     _out_folder(sub)
 
@@ -198,6 +203,10 @@ def _transfer(sub: argparse.ArgumentParser) -> None:
 
 def _model(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("model", help="model file, or a built-in's name such as base")
+
+
+def _class(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--class", type=int, dest="label", help="class of a conditional model")
 
 
 def _part(sub: argparse.ArgumentParser) -> None:

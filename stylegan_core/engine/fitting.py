@@ -3,7 +3,6 @@ a run on disk that goes on as if it had never stopped."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidInput, TrainingStopped
+from ..options import check_numbers
 from ..runtime import OnStep
 from .adam import Adam
 from .average import Average, ramped_decay
@@ -52,13 +52,10 @@ class FitOptions:
     """Least time between them."""
 
     def __post_init__(self) -> None:
-        numbers = (self.lr, self.floor, self.average, self.save_seconds, 1.0 if self.clip is None else self.clip)
-        if not all(math.isfinite(n) and n >= 0 for n in numbers) or self.average >= 1 or self.floor > 1:
-            raise InvalidInput(f"A training got rate {self.lr}, floor {self.floor}, average {self.average} and clipping at "
-                               f"{self.clip}; use finite numbers from 0 on, the average's below 1.")
-        if min(self.steps, self.save_every) < 1 or self.warm_up < 0:
-            raise InvalidInput(f"A training got {self.steps} steps, saved every {self.save_every}, and a warm-up of "
-                               f"{self.warm_up}; use 1 or more, and 0 or more.")
+        check_numbers(self, "A training", ("steps", "save_every"))
+        if self.average >= 1 or self.floor > 1:
+            raise InvalidInput(f"A training got floor {self.floor} and average {self.average}; use shares of at most 1, the "
+                               f"average's below 1.")
 
 
 class Fitting(Optimization[dict[str, Tensor]]):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
@@ -236,7 +237,8 @@ def _second_look(image: Tensor, boxes: Tensor, nets: MTCNN) -> tuple[Tensor, Ten
     straight, mirrored = points.chunk(2)
     mirrored = torch.stack([1 - mirrored[..., 0], mirrored[..., 1]], -1)[:, MIRRORED]
     points = looks[:, None, :2] + (straight + mirrored) / 2 * (looks[:, 2:] - looks[:, :2])[:, None]
-    return probability.view(2 * len(SECOND_LOOK), -1).mean(0), points.view(len(SECOND_LOOK), -1, 5, 2).mean(0)
+    return (rearrange(probability, "(looks n) -> looks n", looks=2 * len(SECOND_LOOK)).mean(0),
+            rearrange(points, "(looks n) five xy -> looks n five xy", looks=len(SECOND_LOOK)).mean(0))
 
 
 def _shift(boxes: Tensor, correction: Tensor) -> Tensor:
@@ -262,7 +264,7 @@ def _crops(image: Tensor, boxes: Tensor, size: int, taps: int = 4) -> Tensor:
     grid = torch.stack([x[:, None].expand(-1, fine, -1), y[:, :, None].expand(-1, -1, fine)], -1)
     # all crops stacked into one tall picture: one call, and the image is never copied
     tall = functional.grid_sample(image[None], grid.view(1, -1, fine, 2), align_corners=False)
-    return functional.avg_pool2d(tall, taps)[0].view(3, -1, size, size).transpose(0, 1)
+    return rearrange(functional.avg_pool2d(tall, taps)[0], "c (n h) w -> n c h w", h=size)
 
 
 def _suppress(boxes: Tensor, scores: Tensor, overlap: float, most: int, inside: bool = False) -> Tensor:

@@ -5,7 +5,6 @@ Memory does not grow with the number of frames: each frame is inverted alone, an
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from ..faces.smoothing import smooth_over_time
 from ..latents import Latents, ModelSignature
 from ..losses.reconstruction import EMBEDDED
 from ..networks.generators.base import Generator, plain_generator
+from ..options import check_numbers
 from ..runtime import OnStep
 from .encode import PortraitEncoder
 from .loss_files import loss_networks
@@ -44,9 +44,10 @@ class VideoOptions:
     """Standard deviation in frames of the smoothing of the codes; 0: none."""
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or self.lr <= 0 or not 0 <= self.smoothing < math.inf:
-            raise InvalidInput(f"A video's inversion got {self.steps} steps at rate {self.lr} and smoothing {self.smoothing}; "
-                               f"use 0 or more steps, a rate above 0, and smoothing from 0 on.")
+        check_numbers(self, "A video's inversion")
+        resolve_options(self.first)
+        if not self.lr:
+            raise InvalidInput("A video's inversion got lr = 0, at which nothing moves; use a rate above 0, such as 0.01.")
 
 
 class Followed(Optimization[Latents]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, get_args
 
 import numpy as np
@@ -26,6 +27,13 @@ def sample_z(seeds: int | list[int] | range, z_dim: int) -> Tensor:
         raise InvalidInput(f"Seed {min(seeds)} is negative; use a seed from 0 on.")
     rows = [np.random.RandomState(s & 0xFFFFFFFF).randn(z_dim) for s in seeds]
     return torch.from_numpy(np.stack(rows).astype(np.float32)) if rows else torch.empty(0, z_dim)
+
+
+def check_truncation(psi: float, cutoff: int | None) -> None:
+    """Raise InvalidInput unless psi is finite and cutoff counts rows: 0 or more, None for all."""
+    if not math.isfinite(psi) or (cutoff is not None and cutoff < 0):
+        raise InvalidInput(f"Truncation got psi {psi} and cutoff {cutoff}; use a finite psi, such as 0.7, and rows from 0 on, "
+                           f"or None for all.")
 
 
 def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -> Tensor:

@@ -117,10 +117,10 @@ def interpolate(latents: Latents, steps: int, mode: Literal["auto", "lerp", "sle
     end, t = (start + 1) % keys, path - start
     if keys == 1:
         end, t = start, torch.zeros(steps)
-    path = slerp if mode == "slerp" or (mode == "auto" and latents.space.startswith("z")) else lerp
+    between = slerp if mode == "slerp" or (mode == "auto" and latents.space.startswith("z")) else lerp
     tensor, device = latents.tensor, latents.tensor.device
     t = t.to(device)
-    mixed = path(tensor[start], tensor[end], t.reshape(-1, *[1] * (tensor.ndim - 1)))
+    mixed = between(tensor[start], tensor[end], t.reshape(-1, *[1] * (tensor.ndim - 1)))
     return replace(latents, tensor=mixed, noise=_mixed_noise(latents.noise, start, end, t))
 
 

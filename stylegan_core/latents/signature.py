@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ class LatentMapping(Protocol):
 
     def to_w(self, z: Tensor, c: Tensor | None = None) -> Tensor: ...
 
-    def state_dict(self) -> Mapping[str, Any]: ...
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
 
 
 class StyledRow(Protocol):
@@ -80,7 +80,7 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
 
 def mapping_hash(mapping: LatentMapping) -> str:
     """Sixteen hex digits that name a mapping network's weights (see fingerprint)."""
-    return fingerprint(mapping.state_dict())
+    return fingerprint(dict(mapping.named_parameters()))
 
 
 TYPES = (str, int, int, int, str)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInput, LatentMismatch
-from .codes import SPACES, Space, codes_to_ws, truncate
+from .codes import SPACES, Space, check_truncation, codes_to_ws, truncate
 from .signature import LatentModel, ModelSignature, carry_note, carry_rows
 
 
@@ -54,6 +54,10 @@ class Latents:
         if self.tensor.ndim != axes:
             expected = "[batch, rows, dim]" if axes == 3 else "[batch, dim]"
             raise InvalidInput(f"Latents in {self.space} came with shape {tuple(self.tensor.shape)}; give {expected}.")
+        if not self.tensor.is_floating_point():
+            kind = str(self.tensor.dtype).removeprefix("torch.")
+            raise InvalidInput(f"These {self.space} latents are {kind} numbers and codes are floating-point ones; give "
+                               f"tensor.float().")
         if not self.tensor.numel():
             raise InvalidInput(f"These {self.space} latents are empty (shape {tuple(self.tensor.shape)}); give at least one.")
         if not torch.isfinite(self.tensor).all():
@@ -125,6 +129,7 @@ class Latents:
 
         c: one-hot labels [1|B, c_dim] for z and z+ of a model with classes. Raises LatentMismatch, InvalidInput.
         """
+        check_truncation(truncation_psi, truncation_cutoff)
         own = self.fit(generator)
         ws = codes_to_ws(generator, own.tensor.to(next(generator.parameters()).device), self.space, c)
         return ws if truncation_psi == 1 else truncate(ws, generator.w_avg, truncation_psi, truncation_cutoff)
@@ -138,9 +143,6 @@ class Latents:
         """The noise maps as `synthesis` takes them, on the generator's device; None for the model's own."""
         device, own = next(generator.parameters()).device, self.fit(generator)
         return None if own.noise is None else [n.to(device) for n in own.noise]
-
-    def without_noise(self) -> Latents:
-        return replace(self, noise=None)
 
     def to(self, device: torch.device | str) -> Latents:
         noise = None if self.noise is None else tuple(n.to(device) for n in self.noise)

@@ -7,6 +7,7 @@ box sides); the last also five points (eye, eye, nose, mouth corners; image left
 from __future__ import annotations
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -64,7 +65,7 @@ class ONet(nn.Module):
         x = functional.max_pool2d(self.prelu2(self.conv2(x)), 3, 2, ceil_mode=True)
         x = functional.max_pool2d(self.prelu3(self.conv3(x)), 2, 2, ceil_mode=True)
         x = self.prelu5(self.dense5(self.prelu4(self.conv4(x)).flatten(1)))
-        points = self.dense6_3(x).view(-1, 2, 5).transpose(1, 2)
+        points = rearrange(self.dense6_3(x), "b (xy five) -> b five xy", xy=2)
         return self.dense6_1(x).softmax(1)[:, 1], self.dense6_2(x), points
 
 

@@ -195,7 +195,7 @@ class DualStyleGAN(nn.Module):
         self.places = structure_layers(self.base.layers)
         self.rows = color_rows(self.base.layers)
         w_dim = self.base.w_dim
-        self.transform = MappingNetwork(MappingConfig(w_dim, 0, w_dim, 1, config.transform_layers, w_dim))
+        self.transform = MappingNetwork(MappingConfig(w_dim, 0, w_dim, 1, config.transform_layers, w_dim), centred=False)
         widths = [config.width(place.resolution) for place in self.places]
         self.structure = nn.ModuleList(ModRes(w_dim, width, config.hidden or width) for width in widths)
         self.color = nn.ModuleList(near_identity(w_dim) for _ in self.rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import InvalidInput
 from ..latents import truncate
+from ..latents.codes import check_truncation
 
 W_AVG_SAMPLES = 10_000
 
@@ -60,9 +61,12 @@ def leaky_relu_gain(x: Tensor) -> Tensor:
 class MappingNetwork(nn.Module):
     """z [B, z_dim] (and labels c [B, c_dim]) -> ws [B, num_ws, w_dim]."""
 
-    w_avg: Tensor | None
+    w_avg: Tensor
+    """[w_dim], the centre of truncation. NaN until it is asked for where a file carried none; networks that share the mapping
+    share its memory, so that it is estimated once."""
 
-    def __init__(self, config: MappingConfig) -> None:
+    def __init__(self, config: MappingConfig, centred: bool = True) -> None:
+        """centred: whether there is a w_avg. A generator's mapping has one; a discriminator's, or a transform, has not."""
         super().__init__()
         self.config = config
         embed_dim = config.w_dim if config.label == "embed" else config.z_dim
@@ -76,7 +80,9 @@ class MappingNetwork(nn.Module):
             out = config.w_dim if i == config.num_layers - 1 else config.hidden_dim
             setattr(self, f"fc{i}", FullyConnected(width, out, config.lr_multiplier))
             width = out
-        self.register_buffer("w_avg", None)
+        self.register_buffer("w_avg", torch.full((config.w_dim,), torch.nan) if centred else None)
+        self._known = False  # whether w_avg was seen to hold numbers: a look at it waits for the device
+        self._estimated_at: int | None = None  # _versions() when it was estimated; None for a centre that was given
 
     def to_w(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """z [..., z_dim] -> w [..., w_dim], before truncation and repetition; works row by row on z+."""
@@ -107,14 +113,42 @@ class MappingNetwork(nn.Module):
         """ws = w_avg + psi (w - w_avg) on rows below truncation_cutoff (None: all rows)."""
         if z.ndim != 2 or z.shape[1] != self.config.z_dim:
             raise InvalidInput(f"Mapping got z of shape {tuple(z.shape)} but needs [batch, {self.config.z_dim}].")
+        check_truncation(truncation_psi, truncation_cutoff)
         ws = self.to_w(z, c).unsqueeze(1).repeat(1, self.config.num_ws, 1)
         return truncate(ws, self.center(), truncation_psi, truncation_cutoff) if truncation_psi != 1 else ws
 
     def center(self) -> Tensor:
-        """w_avg [w_dim]; the mean of 10 000 seeded samples when the file carried none."""
-        if self.w_avg is None:
-            self.w_avg = self._estimate_center()
+        """w_avg [w_dim]; the mean of 10 000 seeded samples when the file carried none, anew after its weights have changed."""
+        if not self._known:
+            if bool(self.w_avg.isnan().any()):
+                with torch.inference_mode(self.w_avg.is_inference()):
+                    self.w_avg.copy_(self._estimate_center())  # in place, for all that share it
+                self._estimated_at = self._versions()
+            self._known = True
+        elif self._estimated_at not in (None, self._versions()):
+            self.w_avg, self._estimated_at = self._estimate_center(), self._versions()
         return self.w_avg
+
+    def _versions(self) -> int:
+        """Grows with every change of a weight in place; those made under inference mode are not counted."""
+        return sum(p._version for p in self.parameters() if not p.is_inference())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy's weights count their changes from now on."""
+        super().__setstate__(state)
+        self._estimated_at = None if self._estimated_at is None else self._versions()
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        if self.w_avg is not None and not self.w_avg.is_meta:
+            self.center()
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Weights that come without w_avg have another than these: it is estimated when it is asked for."""
+        if self.w_avg is not None and f"{prefix}fc0.weight" in state_dict:
+            state_dict.setdefault(f"{prefix}w_avg", torch.full_like(self.w_avg, torch.nan))
+            self._known, self._estimated_at = False, None
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     @torch.no_grad()
     def _estimate_center(self) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from ..errors import InvalidInput, LoadError
@@ -68,7 +69,7 @@ class StyleNet(nn.Module):
     def forward(self, noise: Tensor) -> Tensor:
         x = F.relu(self.bn0(self.fc0(noise)))
         x = F.relu(self.bn1(self.fc1(x)))
-        return self.fc2(x).unflatten(1, (self.rows, -1))
+        return rearrange(self.fc2(x), "b (rows dim) -> b rows dim", rows=self.rows)
 
 
 class StyleSampler(nn.Module):

@@ -44,12 +44,13 @@ class StyleBankConfig:
 
 
 def style_index(names: Sequence[str], style: int | str) -> int:
-    """Number of a style given by number, name, or name without suffix. Raises InvalidInput naming the range."""
+    """Number of a style given by number, name in any case, or name without suffix. Raises InvalidInput naming the range."""
     if isinstance(style, str) and not re.fullmatch(r"-?[0-9]{1,9}", style.strip()):
-        stems = [name.rsplit(".", 1)[0] for name in names]
-        found = [i for i in range(len(names)) if style in (names[i], stems[i])]
-        if found:
-            return found[0]
+        for like in (str, str.casefold):  # the very name before one in another case
+            wanted = like(style.strip())
+            for i, name in enumerate(map(like, names)):
+                if wanted in (name, name.rsplit(".", 1)[0]):
+                    return i
         raise InvalidInput(f'There is no style "{style}" among these {len(names)}, the first being '
                            f'{", ".join(names[:5])}; pick one of the names, or 0 to {len(names) - 1}.')
     number = int(style)

@@ -66,10 +66,3 @@ def activate(x: Tensor, activation: str = "lrelu", gain: float | None = None, cl
     if gain != 1:
         x.mul_(gain)
     return x if clamp is None else x.clamp_(-clamp, clamp)
-
-
-def bias_act(x: Tensor, bias: Tensor | None = None, activation: str = "lrelu", gain: float | None = None,
-             clamp: float | None = None) -> Tensor:
-    """x [B, C, ...] -> clip(gain * f(x + bias)); bias [C]. Leaves x alone."""
-    x = x.clone() if bias is None else x + bias.to(x.dtype).view(1, -1, *[1] * (x.ndim - 2))
-    return activate(x, activation, gain, clamp)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
@@ -83,7 +84,7 @@ def filtered_lrelu(x: Tensor, bias: Tensor, up_filter: Tensor | None, down_filte
     if up_filter is None or down_filter is None:
         return activate(x + bias.to(x.dtype)[:, None, None], activation, clamp=clamp)
     b, c, height, width = x.shape
-    planes = x.reshape(1, b * c, height, width)
+    planes = rearrange(x, "b c h w -> 1 (b c) h w")
     filters = _Filters.prepare(up_filter.to(x.dtype), down_filter.to(x.dtype), rates, activation, clamp)
     offsets = bias.to(x.dtype).repeat(b)
     out_h, out_w = (rates.out_size(n, len(up_filter), len(down_filter)) for n in (height, width))
@@ -94,13 +95,13 @@ def filtered_lrelu(x: Tensor, bias: Tensor, up_filter: Tensor | None, down_filte
         # Recomputing a tile in backward costs one more forward and saves keeping every raised-rate signal.
         parts = [checkpoint(_tile, _biased(planes[:, g], offsets[g]), slice(0, out_h), out_w, filters,
                             use_reentrant=False) for g in groups]
-        return torch.cat(parts, dim=1).reshape(b, c, out_h, out_w)
+        return rearrange(torch.cat(parts, dim=1), "1 (b c) h w -> b c h w", b=b)
     out = x.new_empty(1, b * c, out_h, out_w)
     for g in groups:
         chunk = _biased(planes[:, g], offsets[g])
         for r in _split(out_h, rows):
             out[:, g, r] = _tile(chunk, r, out_w, filters)
-    return out.reshape(b, c, out_h, out_w)
+    return rearrange(out, "1 (b c) h w -> b c h w", b=b)
 
 
 def _split(n: int, most: int) -> list[slice]:

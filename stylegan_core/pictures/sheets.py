@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from einops import rearrange
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
@@ -98,11 +99,10 @@ def blend_grid(base: Generator, other: Generator, latents: Latents, cell: int = 
     columns: list[Tensor] = []
     for i, point in enumerate([0, *points, -1]):
         pair = _pair(base, other, point, mode)
-        pictures = torch.stack([_shrunk(render(model, latents), cell) for model in pair], dim=1)
-        columns.append(pictures.flatten(0, 1))
+        columns.append(rearrange([_shrunk(render(model, latents), cell) for model in pair], "side n c h w -> (n side) c h w"))
         if on_step is not None:
             on_step(i + 1, len(points) + 2, columns[-1])
-    images = torch.stack(columns, dim=1).flatten(0, 1)
+    images = rearrange(columns, "column row c h w -> (row column) c h w")
     titles = ["none", *(f"{point} px" for point in points), "all"]
     rows = ["other\nup to", "base\nup to"] * len(latents)
     return contact_sheet(images, len(titles), titles, rows)

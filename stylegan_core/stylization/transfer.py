@@ -45,14 +45,18 @@ def choose_weights(count: int, structure: float = 0.75, color: float = 1.0, pres
         return parse_weights(text, count)
     if not preset:
         return parse_weights([structure] * STRUCTURE_PLACES + [color] * (count - STRUCTURE_PLACES), count)
-    if preset not in PRESETS:
-        raise InvalidInput(f'There is no preset "{preset}"; use one of {", ".join(PRESETS)}.')
-    return parse_weights(PRESETS[preset].weights, count)
+    return parse_weights(_preset(preset).weights, count)
 
 
 def preset_color(preset: str = "") -> ColorMode:
-    """The color mode of a preset; the exemplar's colors without one."""
-    return PRESETS[preset].color if preset else "exemplar"
+    """The color mode of a preset; the exemplar's colors without one. Raises InvalidInput."""
+    return _preset(preset).color if preset else "exemplar"
+
+
+def _preset(name: str) -> Preset:
+    if name not in PRESETS:
+        raise InvalidInput(f'There is no preset "{name}"; use one of {", ".join(PRESETS)}.')
+    return PRESETS[name]
 
 
 def transfer_style(dual: DualStyleGAN, intrinsic: Latents, extrinsic: Latents, weights: Weights = "[7*0.75, 11*1]",

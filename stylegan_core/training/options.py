@@ -7,6 +7,7 @@ from typing import Any
 
 from ..engine import halflife_decay
 from ..errors import InvalidInput
+from ..options import check_numbers
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class TrainOptions:
     """How slowly w_avg follows the mapping's outputs; 1 leaves it alone."""
 
     def __post_init__(self) -> None:
+        check_numbers(self, "Training")
         if self.lr <= 0 or self.eps <= 0 or not all(0 <= b < 1 for b in self.betas) or (self.D_lr or self.lr) <= 0:
             raise InvalidInput(f"Adam can't run at a rate of {self.lr} with betas {self.betas}; use a rate above 0, betas in "
                                f"0..1, usually 0.002 and (0, 0.99).")

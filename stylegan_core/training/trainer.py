@@ -21,6 +21,7 @@ from ..engine.guard import CLEANED
 from ..errors import InvalidInput
 from ..losses.adversarial import discriminator_loss, generator_loss, path_lengths, r1_penalty
 from ..networks.generators.base import Generator, NoiseMode
+from ..networks.generators.stylegan3 import following_magnitudes
 from .ada import AdaController
 from .augmentation import apply_augmentations
 from .options import TrainOptions
@@ -214,7 +215,7 @@ class Trainer:
     def _discriminator_main(self, parts: list[PhaseInputs], total: int) -> Tensor:
         losses = []
         for x in parts:
-            with torch.no_grad():
+            with torch.no_grad(), following_magnitudes(self.G.synthesis, len(x)):
                 fakes = self.draw(self.styles(x), x)
             assert x.reals is not None
             real_scores = self.score(x.reals, x.real_c, x.real_augmentation)

@@ -9,7 +9,9 @@ from typing import Any
 from ..checkpoints.saving import lineage
 from ..engine import RunFolder
 from ..errors import InvalidInput
+from ..latents.mixing import px_spans
 from ..networks.generators.base import Generator
+from ..options import check_numbers
 from .ada import SETS
 from .data import PictureSet
 from .options import TrainOptions
@@ -68,6 +70,8 @@ class TransferOptions:
     checkpoint_minutes: float = 10.0
 
     def __post_init__(self) -> None:
+        check_numbers(self, "Training", signed=("ada_target",))
+        px_spans(self.layers)
         if self.kimg <= 0 or self.tick_kimg <= 0 or self.checkpoint_minutes < 0 or self.batch_size < 1:
             raise InvalidInput(f"A run of {self.kimg} thousand pictures in batches of {self.batch_size} can't be; use numbers "
                                f"above 0.")

@@ -11,8 +11,11 @@ import torch
 from PIL import Image
 from prompts import aligned, generate, inverted, load, node, sample, sampled, save, swap
 from support import expected, pixels
+from test_bad_input import assert_sentence
 
 import stylegan_core as sg
+from stylegan_core.networks.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from stylegan_core.networks.mapping import MappingConfig
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
 
@@ -113,6 +116,21 @@ def test_latents_mix_truncate_walk_combine_pick_and_return_from_disk(engine):
     assert np.abs(pixels(engine, "returned/*.png") - expected(found, model)).max() <= 1.01
 
 
+def test_codes_of_another_program_are_of_the_space_that_is_said(engine):
+    folder = engine.base / "models/stylegan_latents"
+    folder.mkdir(exist_ok=True)
+    model = sg.load(engine.base / "models/stylegan/tiny_base.safetensors")
+    z = sg.sample_z([5, 6], model.z_dim)
+    np.save(folder / "projected_codes_w.npy", z.numpy())
+    for space in ("z", "from the file"):
+        name = f"space/{space[:1]}"
+        engine.succeed({"base": load(), "read": node("AtelierLoadLatents", file="projected_codes_w.npy", space=space),
+                        "image": generate(["base", 0], ["read", 0]), "save": save(["image", 0], name)})
+        codes = sg.Latents(z, "z" if space == "z" else "w", model)
+        assert np.abs(pixels(engine, f"{name}_*") - expected(codes, model)).max() <= 1.01
+    (folder / "projected_codes_w.npy").unlink()
+
+
 def test_latents_of_another_depth_are_drawn_with_a_note(engine):
     """By the row rule: tiny_large is tiny_base's mapping with one block more."""
     engine.succeed({"base": load(), "large": load("tiny_large.safetensors"), "latents": sample(),
@@ -168,6 +186,25 @@ def test_inversion_renders_what_it_returns(engine):
     model = sg.load(engine.base / "models/stylegan/tiny_base.safetensors")
     found = sg.Latents.load(engine.files("stylegan_latents/inverted_*")[-1])
     assert np.abs(pixels(engine, "inverted/*.png") - expected(found, model)).max() <= 1.01
+
+
+def test_a_model_with_classes_is_inverted_under_one(engine):
+    config = StyleGAN2Config(MappingConfig(16, 3, 16, 6, 2, 16), 16, (8, 8, 8))
+    sg.save(StyleGAN2(config), engine.base / "models/stylegan/classes.safetensors", overwrite=True)
+
+    def under(label: int, space: str = "z"):
+        prompt = inverted(f"classes/{label}", space=space, base=load("classes.safetensors"),
+                          latents=node("AtelierSaveLatents", latents=["invert", 0], name=f"class_{label}"))
+        prompt["invert"]["inputs"]["class_label"] = label
+        return prompt
+
+    for label in (0, 2):
+        engine.succeed(under(label))
+    pictures = [pixels(engine, f"classes/{label}_*")[-1] for label in (0, 2)]
+    assert not np.array_equal(*pictures), "the class shapes the picture"
+    text = engine.fail(under(-1))
+    assert_sentence(text)
+    assert "3 classes" in text and "pick one" in text
 
 
 def test_stylegan3_turns(engine):

@@ -42,7 +42,6 @@ def cut_teacher(folder: Path) -> MobileStyleGAN:
     student = MobileStyleGAN(CONFIG)
     kept = {k: v for k, v in teacher.state_dict().items() if k in student.state_dict() and ".head." not in k}
     student.load_state_dict(kept, strict=False)
-    student.w_avg = teacher.w_avg
     return student.to(memory_format=torch.channels_last)
 
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from ...errors import LoadError
@@ -125,7 +126,7 @@ class CompactEncoder(nn.Module):
         for conv in self.convs[2:]:
             x = F.leaky_relu(conv(x), SLOPE)
         x = F.leaky_relu(self.hidden(x.flatten(1)), SLOPE)
-        own = self.own(x).unflatten(1, self.own_bias.shape) + self.own_bias
+        own = rearrange(self.own(x), "b (rows dim) -> b rows dim", rows=len(self.own_bias)) + self.own_bias
         return self.common(x)[:, None] + F.pad(own, (0, self.w_dim - own.shape[-1]))
 
     def to_code(self, coordinates: Tensor) -> Tensor:

@@ -151,12 +151,13 @@ class Generator(nn.Module):
 
     @property
     def w_avg(self) -> Tensor:
-        """[w_dim], the centre of truncation; estimated once when the file carried none."""
+        """[w_dim], the centre of truncation; estimated once when the file carried none. Assign another, don't write into it:
+        models that share the mapping share it."""
         return self.mapping.center()
 
     @w_avg.setter
     def w_avg(self, value: Tensor) -> None:
-        self.mapping.w_avg = value
+        self.mapping.w_avg = value.detach()
 
     def forward(self, z: Tensor, c: Tensor | None = None, truncation_psi: float = 1.0,
                 truncation_cutoff: int | None = None, noise_mode: NoiseMode = "const") -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 SLOPE = 0.2
@@ -26,12 +27,12 @@ class JoinBands(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> Tensor:
         b, c4, h, w = x.shape
         x, c = x.permute(0, 2, 3, 1), c4 // 4
-        low, (lh, hl, hh) = x[..., :c], x[..., c:].unflatten(-1, (c, 3)).unbind(-1)
+        low, (lh, hl, hh) = x[..., :c], rearrange(x[..., c:], "b h w (c band) -> band b h w c", band=3)
         out = x.new_empty(b, h, 2, w, 2, c)
         for i, (mean, difference) in enumerate(((low + lh, hl + hh), (low - lh, hl - hh))):
             torch.add(mean, difference, out=out[:, :, i, :, 0])
             torch.sub(mean, difference, out=out[:, :, i, :, 1])
-        return out.view(b, 2 * h, 2 * w, c).permute(0, 3, 1, 2)
+        return rearrange(out, "b h i w j c -> b c (h i) (w j)")
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
@@ -44,10 +45,9 @@ class SplitBands(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
-        pixels = x.permute(0, 2, 3, 1).reshape(b, h // 2, 2, w // 2, 2, c)
+        (first, second), (third, fourth) = rearrange(x, "b c (h i) (w j) -> i j b h w c", i=2, j=2)
         out = x.new_empty(b, h // 2, w // 2, 4 * c)
-        lh, hl, hh = out[..., c:].unflatten(-1, (c, 3)).unbind(-1)
-        (first, second), (third, fourth) = (row.unbind(3) for row in pixels.unbind(2))
+        lh, hl, hh = rearrange(out[..., c:], "b h w (c band) -> band b h w c", band=3)
         top, bottom = first + second, third + fourth
         torch.add(top, bottom, out=out[..., :c])
         torch.sub(top, bottom, out=lh)
@@ -63,12 +63,9 @@ class SplitBands(torch.autograd.Function):
 
 def haar(x: Tensor) -> Tensor:
     """[B, C, 2H, 2W] -> [B, 4C, H, W]: the exact inverse of inverse_haar."""
-    b, c, h, w = x.shape
-    a, d = x[..., 0::2] + x[..., 1::2], x[..., 0::2] - x[..., 1::2]
-    bands = [a[:, :, 0::2] + a[:, :, 1::2], a[:, :, 0::2] - a[:, :, 1::2],
-             d[:, :, 0::2] + d[:, :, 1::2], d[:, :, 0::2] - d[:, :, 1::2]]
-    high = torch.stack(bands[1:], dim=2).reshape(b, 3 * c, h // 2, w // 2)
-    return torch.cat([bands[0], high], dim=1) * 0.5
+    (a, b), (c, d) = rearrange(x, "n c (h i) (w j) -> i j n c h w", i=2, j=2)
+    high = [(a + b) - (c + d), (a - b) + (c - d), (a - b) - (c - d)]
+    return torch.cat([(a + b) + (c + d), rearrange(high, "band n c h w -> n (c band) h w")], dim=1) * 0.5
 
 
 class Affine(nn.Module):

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from ...errors import InvalidInput, LoadError
@@ -113,9 +114,9 @@ class Epilogue(nn.Module):
             x = x + self.bias[:, None, None]
         scale, shift = self.affine(w).chunk(2, dim=1)
         # Instance norm with a scale and shift per sample is batch norm over B * C planes: one fused kernel.
-        planes = F.leaky_relu(x, 0.2).reshape(1, -1, *x.shape[2:])
+        planes = rearrange(F.leaky_relu(x, 0.2), "b c h w -> 1 (b c) h w")
         planes = F.batch_norm(planes, None, None, scale.flatten(), shift.flatten(), training=True, eps=self.eps)
-        return planes.reshape(x.shape)
+        return rearrange(planes, "1 (b c) h w -> b c h w", b=len(x))
 
 
 class ConstInput(Epilogue):
@@ -249,6 +250,5 @@ class StyleGAN1(Generator):
         with torch.random.fork_rng(devices=[]):
             cut = StyleGAN1(config, self.info)
         own = self.state_dict()
-        cut.mapping.w_avg = self.mapping.w_avg
         cut.load_state_dict({key: own[key] for key in cut.state_dict()}, assign=True)
         return cut.requires_grad_(False).train(self.training)

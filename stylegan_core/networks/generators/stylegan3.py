@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -23,6 +24,8 @@ from ..mapping import FullyConnected, MappingConfig, MappingNetwork
 from ..shapes import Shape, Shapes, check_shapes, mapping_from_shapes, shape_of
 from .base import Generator, LayerHook, NoiseMode, StyledLayer, Synthesis
 
+HALF_LIFE = 20_000
+"""Images after which half of a layer's remembered magnitude is replaced, in training."""
 LAYER = re.compile(r"synthesis\.L(\d+)_(\d+)_(\d+)\.weight")
 
 
@@ -257,7 +260,11 @@ class FilteredLayer(nn.Module):
         self.register_buffer("up_filter", up_filter)
         self.register_buffer("down_filter", down_filter)
 
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+    def forward(self, x: Tensor, w: Tensor, magnitude_beta: float = 1.0) -> Tensor:
+        """magnitude_beta: share of magnitude_ema that stays, the rest follows x; 1 leaves it alone."""
+        if magnitude_beta != 1:
+            now = exact(x.detach()).square().mean().to(self.magnitude_ema)
+            self.magnitude_ema.copy_(now.lerp(self.magnitude_ema, magnitude_beta))
         x = modulated(x, self.weight, self.affine(w), self.magnitude_ema.rsqrt(), demodulate=not self.is_rgb)
         return filtered_lrelu(x, self.bias, self.up_filter, self.down_filter, self.rates, self.clamp, self.activation)
 
@@ -287,6 +294,8 @@ class StyleGAN3Synthesis(Synthesis):
     """ws [B, num_ws, w_dim] -> image; row 0 moves the input, row i + 1 styles layer i. There is no noise."""
 
     takes_transform = True
+    magnitude_beta: float = 1.0
+    """See FilteredLayer; see following_magnitudes."""
 
     def __init__(self, config: StyleGAN3Config) -> None:
         super().__init__()
@@ -313,10 +322,25 @@ class StyleGAN3Synthesis(Synthesis):
         ws = ws.to(self.input.weight.dtype)
         x = self.input(ws[:, 0], transform)
         for layer in self.layers[1:]:
-            x = self.get_submodule(layer.name)(x, ws[:, layer.row])
+            x = self.get_submodule(layer.name)(x, ws[:, layer.row], self.magnitude_beta)
             if hook is not None and layer.kind != "rgb":
                 x = hook(layer, x)
         return exact(x) * self.config.output_scale
+
+
+@contextmanager
+def following_magnitudes(synthesis: nn.Module, images: int) -> Iterator[None]:
+    """Passes of `images` pictures inside move every layer's mean square of its input, with a half-life of HALF_LIFE images:
+    what the layers divide by (2106.12423, appendix D). Training does so where it draws for the discriminator's main phase.
+    Networks other than StyleGAN3's have nothing to move."""
+    if not isinstance(synthesis, StyleGAN3Synthesis):
+        yield
+        return
+    synthesis.magnitude_beta = 0.5 ** (images / HALF_LIFE)
+    try:
+        yield
+    finally:
+        del synthesis.magnitude_beta
 
 
 class StyleGAN3(Generator):

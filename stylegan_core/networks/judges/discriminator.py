@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from ...errors import InvalidInput, LoadError
@@ -200,7 +201,7 @@ class Discriminator(nn.Module):
         self.info = info or ModelInfo(family=self.kind)
         for resolution in config.resolutions:
             self.add_module(f"b{resolution}", Block(config, resolution))
-        self.mapping = None if config.mapping is None else MappingNetwork(config.mapping)
+        self.mapping = None if config.mapping is None else MappingNetwork(config.mapping, centred=False)
         self.register_buffer("resample_kernel", resample_kernel(config.resample_kernel), persistent=False)
 
     @property
@@ -267,9 +268,9 @@ def minibatch_stddev(x: Tensor, group_size: int | None = 4, channels: int = 1) -
 
     1710.10196, section 3. Sample i is in group i modulo B / group_size, as all published codes have it.
     """
-    b, c, h, w = x.shape
+    b, _, h, w = x.shape
     group = min(group_size or b, b)
-    y = x.reshape(group, -1, channels, c // channels, h, w)
+    y = rearrange(x, "(group n) (f c) h w -> group n f c h w", group=group, f=channels)
     y = (y - y.mean(dim=0)).square().mean(dim=0)
     y = (y + 1e-8).sqrt().mean(dim=(2, 3, 4))
-    return y.repeat(group, 1)[:, :, None, None].expand(-1, -1, h, w)
+    return repeat(y, "n f -> (group n) f h w", group=group, h=h, w=w)

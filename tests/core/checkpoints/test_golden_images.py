@@ -13,7 +13,7 @@ from .conftest import TINY, Cases
 @pytest.mark.parametrize("name", [n for n in TINY if n != "swap_ros2_tiny"])
 def test_images_match_the_reference(name, golden, tiny) -> None:
     model = checkpoints.load(tiny(name))
-    if "trunc_latent" in golden(name).npz_names() and model.mapping.w_avg is None:
+    if "trunc_latent" in golden(name).npz_names() and model.mapping.w_avg.isnan().any():
         model.w_avg = golden(name).tensor("trunc_latent")
     for out, image, expected in Cases(golden(name), model):
         error = (image[: len(expected)] - expected).abs().max() / expected.abs().max()

@@ -173,9 +173,25 @@ def test_noise_is_checked_against_the_model(model: MobileStyleGAN) -> None:
     latents = Latents(torch.zeros(2, 8), "w", noise=noise_of(deeper, 2))
     with pytest.raises(LatentMismatch, match="7 noise maps up to 32 px.*5 up to 16 px"):
         latents.check(model)
-    latents.without_noise().check(model)
+    replace(latents, noise=None).check(model)
     with pytest.raises(InvalidInput, match="noise map"):
         Latents(torch.zeros(3, 8), "w", noise=noise_of(model, 2))
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.complex64])
+def test_codes_are_floating_point_numbers(dtype) -> None:
+    with pytest.raises(InvalidInput, match=str(dtype).removeprefix("torch.")):
+        Latents(torch.ones(1, 8, dtype=dtype), "w")
+
+
+@pytest.mark.parametrize(("psi", "cutoff"), [(0.5, -1), (1.0, -1), (float("nan"), None), (float("inf"), 2)])
+def test_a_truncation_that_can_not_be_is_refused(model: MobileStyleGAN, psi: float, cutoff: int | None) -> None:
+    z = sample_z([0], 12)
+    for call in (lambda: model.mapping(z, truncation_psi=psi, truncation_cutoff=cutoff),
+                 lambda: Latents(z, "z", model).ws(model, psi, cutoff),
+                 lambda: Latents(z, "z", model).truncate(model, psi, cutoff)):
+        with pytest.raises(InvalidInput, match=f"cutoff {cutoff}"):
+            call()
 
 
 def test_pick_and_combine(model: MobileStyleGAN) -> None:
@@ -184,7 +200,7 @@ def test_pick_and_combine(model: MobileStyleGAN) -> None:
     assert torch.equal(again.tensor, batch.tensor) and again.model == batch.model
     assert all(torch.equal(a, b) for a, b in zip(again.noise, batch.noise, strict=True))
     assert torch.equal(batch.pick([3, 3]).noise[0], batch.noise[0][[3, 3]])
-    assert Latents.combine([batch, batch.without_noise()]).noise is None
+    assert Latents.combine([batch, replace(batch, noise=None)]).noise is None
     shared = Latents(sample_z([9], 12), "z", model, noise_of(model, 1))
     assert len(Latents.combine([batch, shared]).noise[2]) == 5
     with pytest.raises(InvalidInput, match="0 to 3"):

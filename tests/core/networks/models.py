@@ -26,7 +26,7 @@ def shake(model: torch.nn.Module, seed: int) -> None:
     """Seeded values for every parameter and noise map, none of them zero."""
     generator = torch.Generator().manual_seed(seed)
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if name.endswith("resample_kernel"):
+        if name.endswith(("resample_kernel", "w_avg")):
             continue
         drawn = torch.randn(tensor.shape, generator=generator)
         scale = 100.0 if name.startswith("mapping.fc") else 0.3 if name.endswith(("bias", "strength")) else 1.0

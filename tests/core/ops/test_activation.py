@@ -5,7 +5,7 @@ import torch
 
 from benchmarks.twins import ops as plain
 from stylegan_core.errors import InvalidInput
-from stylegan_core.ops.activation import ACTIVATIONS, activate, bias_act
+from stylegan_core.ops.activation import ACTIVATIONS, activate
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -45,17 +45,6 @@ def test_noise_alone_may_carry_the_gradient():
     noise = torch.randn(1, 1, 3, 3, requires_grad=True)
     activate(torch.randn(1, 2, 3, 3), "lrelu", noise=noise).sum().backward()
     assert noise.grad is not None and noise.grad.abs().min() > 0
-
-
-@pytest.mark.parametrize("shape", [(2, 4), (2, 4, 3, 3)])
-def test_bias_act_leaves_its_input(shape):
-    x, bias = torch.randn(shape), torch.randn(4)
-    kept = x.clone()
-    y = bias_act(x, bias, "relu", clamp=1.0)
-    wide = bias.reshape(1, 4, *[1] * (len(shape) - 2))
-    torch.testing.assert_close(y, ((x + wide).clamp(min=0) * 2**0.5).clamp(max=1.0))
-    bias_act(x)
-    assert torch.equal(x, kept)
 
 
 def test_unknown_name():

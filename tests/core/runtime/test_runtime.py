@@ -25,7 +25,9 @@ class Hungry:
 
 
 OUT_OF_MEMORY = [torch.cuda.OutOfMemoryError("CUDA out of memory."), RuntimeError("MPS backend out of memory"),
-                 RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), MemoryError()]
+                 RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), MemoryError(),
+                 RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+                 RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")]
 
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY)

@@ -29,7 +29,7 @@ def styles(dual: DualStyleGAN) -> Styles:
 
 @pytest.mark.parametrize(("which", "numbers"), [
     ("2", [2]), ("0, 3", [0, 3]), ("1-3", [1, 2, 3]), ("imp night", [1]), ("053.jpg, clown ,0", [0, 3, 0]), ("12-3.png", [2]),
-    ([3, "053.jpg"], [3, 0]),
+    ([3, "053.jpg"], [3, 0]), ("Imp Night, CLOWN, 053.JPG", [1, 3, 0]),
 ])
 def test_picking(styles: Styles, which, numbers) -> None:
     picked = styles.pick(which)

@@ -9,7 +9,7 @@ from stylegan_core.errors import InvalidInput
 from stylegan_core.latents import Latents
 from stylegan_core.networks.dualstylegan import DualStyleGAN
 from stylegan_core.networks.style_weights import parse_weights
-from stylegan_core.stylization import PRESETS, blend_styles, join_styles, style_grid, transfer_style
+from stylegan_core.stylization import PRESETS, blend_styles, join_styles, preset_color, style_grid, transfer_style
 from tests.core.networks.test_dualstylegan import mobile, stylegan2
 
 
@@ -84,6 +84,12 @@ def test_random_noise_is_seeded(dual: DualStyleGAN) -> None:
     first, again, other = (transfer_style(dual, faces, styles, noise_mode="random", seed=s) for s in (1, 1, 2))
     assert torch.allclose(transfer_style(dual, faces, styles, noise_mode="random", seed=1, chunk=1), first, atol=1e-4)
     assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_an_unknown_preset_is_refused_by_name() -> None:
+    assert preset_color("arcane") == "photo-toned" and preset_color() == "exemplar"
+    with pytest.raises(InvalidInput, match='no preset "nope"; use one of cartoon'):
+        preset_color("nope")
 
 
 def test_presets_fit_every_model() -> None:

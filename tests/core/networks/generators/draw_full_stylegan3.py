@@ -14,7 +14,6 @@ from tests.full_size import rule_tensors
 golden = Golden(GOLDENS / sys.argv[1])
 state = rule_tensors(golden)
 model = StyleGAN3(StyleGAN3Config.from_shapes({k: tuple(v.shape) for k, v in state.items()}, {}))
-model.w_avg = state.pop("mapping.w_avg")
 model.load_state_dict(state, strict=False, assign=True)
 del state
 torch.set_num_threads(2)

@@ -14,7 +14,13 @@ from safetensors.torch import save_file
 
 from stylegan_core import checkpoints
 from stylegan_core.errors import InvalidInput, LatentMismatch, LoadError
-from stylegan_core.networks.generators.stylegan3 import StyleGAN3, StyleGAN3Config, input_transform
+from stylegan_core.networks.generators.stylegan3 import (
+    HALF_LIFE,
+    StyleGAN3,
+    StyleGAN3Config,
+    following_magnitudes,
+    input_transform,
+)
 from stylegan_core.networks.mapping import MappingConfig
 from tests.full_size import assert_image
 
@@ -138,6 +144,18 @@ def test_conditional_mapping_uses_the_class():
     assert a.shape == (2, 7, 8) and (a - b).abs().max() > 0.01
     with pytest.raises(InvalidInput, match="3 classes"):
         model.mapping(z)
+
+
+def test_magnitudes_follow_in_training_and_stay_in_use(small):
+    ws, layer = small.mapping(torch.randn(3, 8)), small.synthesis.get_submodule(small.layers[1].name)
+    seen = small.synthesis.input(ws[:, 0]).square().mean()
+    small.synthesis(ws)
+    assert layer.magnitude_ema == 1, "pictures alone change nothing"
+    with torch.no_grad(), following_magnitudes(small.synthesis, HALF_LIFE):
+        small.synthesis(ws)
+    torch.testing.assert_close(layer.magnitude_ema, 0.5 + 0.5 * seen)
+    small.synthesis(ws)
+    torch.testing.assert_close(layer.magnitude_ema, 0.5 + 0.5 * seen)
 
 
 def test_gradients_reach_latent_and_weights(small):
