@@ -18,7 +18,7 @@ import torch
 
 from stylegan_core.runtime import fast_type
 
-from . import dual, encoders, inversion, measure, paste, peers, toon
+from . import dual, encoders, inversion, measure, paste, peers, toon, training
 
 CASES = [(256, 1), (256, 8), (1024, 1), (1024, 8)]
 ALIAS_FREE = [(256, False), (256, True), (1024, False), (1024, True)]
@@ -101,6 +101,7 @@ def main() -> None:
     found = alone(paste.at_12_megapixels, options.threads, 1 if options.quick else 3)
     print(f"\nPasting a head of 1024 px, {found['side']:.0f} px in a photograph of 12 megapixels, colors and grain matched: "
           f"{found['seconds']:.2f} s", flush=True)
+    training.table(options.threads, [64] if options.quick else [64, 128, 256])
     print(f"\n{toon.line(options.threads, 1 if options.quick else 2)}", flush=True)
     found = alone(measure.files_and_blends, options.threads)
     print(f"\n1024 px model: load {found['load'] * 1e3:.0f} ms, inspect {found['inspect'] * 1e3:.1f} ms, "
