@@ -81,17 +81,21 @@ class InvertVideo(io.ComfyNode):
                              tooltip="Seed of the optimization's noise; the same seed gives the same result."),
                 InversionOptions.Input("options", optional=True, tooltip="Every number of the first frame's optimization, from "
                                                                          "Inversion Options; its losses hold for all frames."),
+                Faces.Input("faces", optional=True, tooltip="Of Align Video Faces: where frames without the face were left "
+                                                            "out, nothing is smoothed across."),
             ],
             outputs=[Latent.Output("latents", tooltip="One latent a frame, in w+, for Generate StyleGAN Image with the base "
                                                       "or a blend.")])
 
     @classmethod
     def execute(cls, model: Resident, crops: torch.Tensor, quality: str, steps: int, smoothing: float, seed: int,
-                encoder: Resident | None = None, options: sg.InversionOptions | None = None) -> io.NodeOutput:
+                encoder: Resident | None = None, options: sg.InversionOptions | None = None,
+                faces: list | None = None) -> io.NodeOutput:
         on_device(model, *(() if encoder is None else (encoder,)), batch=GRADIENT_FACTOR)
         first = dataclasses.replace(options or sg.PRESETS[quality], seed=seed)
         inverter = sg.VideoInverter(model.core, CoreFrames(crops), encoder and encoder.core,
-                                    sg.VideoOptions(first, steps, smoothing=smoothing), folders=files.model_folders())
+                                    sg.VideoOptions(first, steps, smoothing=smoothing), folders=files.model_folders(),
+                                    moments=None if faces is None else [place.image for place in faces])
         try:
             with saving_on_interrupt(lambda: save_progress(inverter)):
                 return io.NodeOutput(inverter.run(progress()))

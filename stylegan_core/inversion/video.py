@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -27,6 +28,9 @@ from .options import InversionOptions
 from .small import small_variant
 from .spaces import Coordinates
 from .state import InversionResult
+
+AHEAD = 8
+"""Frames that an encoder sees at once on an accelerator."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +78,11 @@ class VideoInverter(Series["Inverter | Followed", Latents | InversionResult]):
 
     def __init__(self, model: Generator, crops: Tensor | Sequence[Tensor], encoder: PortraitEncoder | None = None,
                  options: VideoOptions | None = None, distances: dict[str, nn.Module] | None = None,
-                 folders: Sequence[str | Path] = ()) -> None:
-        """crops: [N, 3, S, S] or a sequence of [3, S, S] (read one at a time), aligned, in [-1, 1].
+                 folders: Sequence[str | Path] = (), moments: Sequence[int] | None = None) -> None:
+        """crops: [N, 3, S, S] or a sequence of [3, S, S] (read as they are needed), aligned, in [-1, 1].
 
+        moments: the number of the frame that each crop comes from; where some are missing between two, nothing is smoothed
+        across. None: one after another.
         encoder: one for this model; then each frame begins at its code, plus what optimization added to the last frame's.
         distances, folders: as for Inverter; the networks are loaded once. Raises InvalidInput, LatentMismatch.
         """
@@ -86,6 +92,10 @@ class VideoInverter(Series["Inverter | Followed", Latents | InversionResult]):
         if self.options.steps == 0 and encoder is None:
             raise InvalidInput("A video was to be inverted in 0 steps a frame without an encoder, so nothing would move; use "
                                "at least 1 step, or give an encoder.")
+        self.moments = list(range(len(crops)) if moments is None else moments)
+        if len(self.moments) != len(crops) or any(a >= b for a, b in pairwise(self.moments)):
+            raise InvalidInput(f"{len(crops)} crops came with the places of {len(self.moments)} frames; give the faces of the "
+                               f"same Align Video Faces, one a crop, in the order of the video.")
         self.crops, self.encoder, self._shape = crops, encoder, crops[0].shape
         self.model = small_variant(plain_generator(model))
         self.count = len(crops)
@@ -99,6 +109,8 @@ class VideoInverter(Series["Inverter | Followed", Latents | InversionResult]):
         self._system: Coordinates | None = None
         self._codes: list[Tensor] = []
         self._encoded: Tensor | None = None
+        self.ahead = 1 if self.model.w_avg.device.type == "cpu" else AHEAD
+        self._ahead: dict[int, Tensor] = {}
         self._seen: Tensor | None = None
         self._noise: tuple[Tensor, ...] | None = None
 
@@ -116,23 +128,23 @@ class VideoInverter(Series["Inverter | Followed", Latents | InversionResult]):
         return self.result()
 
     def result(self) -> Latents:
-        """The frames finished so far [frames_done, num_ws, w_dim] in w+, smoothed over time. Raises InvalidInput for none."""
+        """The frames finished so far [frames_done, num_ws, w_dim] in w+, each stretch without a gap smoothed over time for
+        itself. Raises InvalidInput for none."""
         if not self._codes:
             raise InvalidInput("No frame of the video is inverted yet; let it run longer.")
-        codes = smooth_over_time(torch.cat(self._codes), self.options.smoothing)
+        done = len(self._codes)
+        starts = [i for i in range(done) if not i or self.moments[i] > self.moments[i - 1] + 1]
+        parts = [smooth_over_time(torch.cat(self._codes[i:j]), self.options.smoothing) for i, j in pairwise([*starts, done])]
+        codes = torch.cat(parts) if len(parts) > 1 else parts[0]
         return Latents(codes, "w+", ModelSignature.of(self.model), self._noise)
 
     def begin(self, first: int) -> Inverter | Followed:
-        crop = self.crops[first][None]
-        if crop.shape[1:] != self._shape:
-            raise InvalidInput(f"Frame {first + 1} has shape {list(crop.shape[1:])} but the first has {list(self._shape)}; "
-                               f"give crops of one size.")
-        self._seen = self._encode(crop)
+        self._seen = self._encode(first)
         start = self._start(self._seen)
         if first and not self.options.steps and start is not None:
             return Followed(start)
         options = self._next if first else self._first
-        return Inverter(self.model, crop, "w+", options, start, self._distances, system=self._system)
+        return Inverter(self.model, self._crop(first)[None], "w+", options, start, self._distances, system=self._system)
 
     def keep(self, work: Inverter | Followed, found: Latents | InversionResult) -> None:
         latents = found if isinstance(found, Latents) else found.latents
@@ -146,12 +158,23 @@ class VideoInverter(Series["Inverter | Followed", Latents | InversionResult]):
         """A frame that stops early jumps to its end."""
         return self._first.steps + (item - 1) * self._next.steps if item else 0
 
-    def _encode(self, crop: Tensor) -> Tensor | None:
-        """The encoder's code of a frame [1, num_ws, w_dim]; None without an encoder."""
+    def _crop(self, number: int) -> Tensor:
+        crop = self.crops[number]
+        if crop.shape != self._shape:
+            raise InvalidInput(f"Frame {number + 1} has shape {list(crop.shape)} but the first has {list(self._shape)}; "
+                               f"give crops of one size.")
+        return crop
+
+    @torch.no_grad()
+    def _encode(self, number: int) -> Tensor | None:
+        """The encoder's code of a frame [1, num_ws, w_dim]; None without an encoder. An accelerator sees a few at once."""
         if self.encoder is None:
             return None
-        with torch.no_grad():
-            return self.encoder.encode(crop, self.model).ws(self.model).cpu()
+        if number not in self._ahead:
+            numbers = range(number, min(number + self.ahead, self.count))
+            codes = self.encoder.encode(torch.stack([self._crop(n) for n in numbers]), self.model).ws(self.model).cpu()
+            self._ahead = dict(zip(numbers, codes.split(1), strict=True))
+        return self._ahead[number]
 
     def _start(self, seen: Tensor | None) -> Latents | None:
         """Where this frame begins: the last frame's code, moved as the encoder saw the face move."""
@@ -163,10 +186,11 @@ class VideoInverter(Series["Inverter | Followed", Latents | InversionResult]):
 
 def invert_video(model: Generator, crops: Tensor | Sequence[Tensor], encoder: PortraitEncoder | None = None,
                  options: VideoOptions | None = None, smoothing: float | None = None, on_step: OnStep | None = None,
-                 distances: dict[str, nn.Module] | None = None, folders: Sequence[str | Path] = ()) -> Latents:
+                 distances: dict[str, nn.Module] | None = None, folders: Sequence[str | Path] = (),
+                 moments: Sequence[int] | None = None) -> Latents:
     """Aligned frames [N, 3, S, S] in [-1, 1] -> N latents in w+; see VideoInverter, which also keeps what a cancelled run had
     finished. smoothing: replaces the options'. Raises InvalidInput, LatentMismatch.
     """
     options = options or VideoOptions()
     options = options if smoothing is None else replace(options, smoothing=smoothing)
-    return VideoInverter(model, crops, encoder, options, distances, folders).run(on_step)
+    return VideoInverter(model, crops, encoder, options, distances, folders, moments).run(on_step)

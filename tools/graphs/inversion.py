@@ -58,7 +58,8 @@ FRAMES = Out("parts")
 FILM = [
     Node("align", "AtelierAlignVideoFaces", {"frames": FRAMES, "size_of": Out("base")}),
     Node("invert", "AtelierInvertVideo",
-         {"model": Out("base"), "crops": Out("align"), "encoder": Out("encoder"), "quality": "quick", "steps": 4})]
+         {"model": Out("base"), "crops": Out("align"), "encoder": Out("encoder"), "quality": "quick", "steps": 4,
+          "faces": Out("align", 1)})]
 DRAWN = [
     Node("blend", "AtelierBlendStyleGANsByResolution",
          {"base": Out("base"), "other": Out("toon"), "swap_at": "1024", "coarse": "other"}),

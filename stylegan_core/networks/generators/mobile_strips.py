@@ -31,19 +31,22 @@ def draw_in_strips(first: Tensor, blocks: Sequence[MobileBlock], head: MobileHea
               for i, block in enumerate(blocks)]
     canvas = _Canvas(head, ws[-1], 2 * (blocks[-1].resolution if blocks else first.shape[-1]), first.dtype)
 
-    def feed(i: int, rows: Tensor, last: bool) -> None:
-        if i == len(levels):
-            return canvas.paint(rows)
-        step = levels[i].most // 2
-        for start in range(0, len(rows), step):
-            made = levels[i].push(rows[start : start + step], last and start + step >= len(rows))
-            if len(made):
-                feed(i + 1, made, last and start + step >= len(rows))
-        return None
-
     rows = first[0].permute(1, 2, 0).contiguous()
-    feed(0, rows[..., _bands_apart(rows.shape[-1])] if levels else rows, True)
+    _feed(levels, canvas, rows[..., _bands_apart(rows.shape[-1])] if levels else rows, True)
     return canvas.picture
+
+
+def _feed(levels: Sequence[_Level], canvas: _Canvas, rows: Tensor, last: bool) -> None:
+    """Rows of a map through all that follows. No closure: one that calls itself would keep its memory until a collection."""
+    if not levels:
+        return canvas.paint(rows)
+    step = levels[0].most // 2
+    for start in range(0, len(rows), step):
+        ends = last and start + step >= len(rows)
+        made = levels[0].push(rows[start : start + step], ends)
+        if len(made):
+            _feed(levels[1:], canvas, made, ends)
+    return None
 
 
 def _bands_apart(channels: int) -> Tensor:

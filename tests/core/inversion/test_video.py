@@ -188,3 +188,35 @@ def test_an_encoder_for_another_model_is_refused(crops, walk):
 
 def test_one_frame_is_a_video(model, crops):
     assert len(invert_video(model, crops[:1], options=replace(OPTIONS, first=replace(FIRST, steps=2), smoothing=3.0))) == 1
+
+
+def test_nothing_is_smoothed_across_frames_that_were_left_out(model, crops, walk):
+    """A face that comes back after a long gap is another moment: its codes stay its own."""
+    options, far_away = replace(OPTIONS, steps=0, first=replace(FIRST, steps=2)), torch.cat([crops[:4], crops[8:]])
+    encoder = Oracle(far_away, sg.Latents(torch.cat([walk.tensor[:4], walk.tensor[8:]]), "w+", model))
+    moments = [0, 1, 2, 3, 40, 41, 42, 43]
+    rough = invert_video(model, far_away, encoder, options, smoothing=0.0).tensor
+    kept = invert_video(model, far_away, encoder, options, smoothing=2.0, moments=moments).tensor
+    for part in (slice(0, 4), slice(4, 8)):
+        torch.testing.assert_close(kept[part], sg.smooth_over_time(rough[part], 2.0))
+    blurred = invert_video(model, far_away, encoder, options, smoothing=2.0).tensor
+    assert not torch.allclose(blurred[3:5], kept[3:5], atol=1e-3)
+    for wrong in ([0, 1], [0, 1, 2, 3, 3, 4, 5, 6]):
+        with pytest.raises(InvalidInput, match="Align Video Faces"):
+            VideoInverter(model, far_away, encoder, options, moments=wrong)
+
+
+def test_an_encoder_may_see_several_frames_at_once(model, crops, walk):
+    class Counting(Oracle):
+        calls: list[int] = []
+
+        def encode(self, images, generator=None):
+            self.calls.append(len(images))
+            return sg.Latents.combine([super(Counting, self).encode(image[None], generator) for image in images])
+
+    options = replace(OPTIONS, steps=0, first=replace(FIRST, steps=2))
+    one_by_one = invert_video(model, crops, Oracle(crops, walk), options)
+    inverter = VideoInverter(model, crops, Counting(crops, walk), options)
+    inverter.ahead = 5
+    torch.testing.assert_close(inverter.run().tensor, one_by_one.tensor)
+    assert Counting.calls == [5, 5, 2]
