@@ -40,8 +40,10 @@ bench: setup
 fuzz: setup
 	$(V)/python -m tools.fuzz --count 10000 --minutes 90
 
-# Hours at need: a training run killed twenty times at random moments must go on as if nothing had been.
+# Two hours at most: many prompts, interrupts, two writers, odd places, every widget at its ends, each part bounded in time; and
+# a training run killed twenty times at random moments, which must go on as if nothing had been. The suite runs a share.
 soak: setup
+	$(V)/python tools/soak.py --minutes 20
 	ATELIER_KILLS=20 $(V)/python -m pytest -k killed
 
 clean:

@@ -16,7 +16,7 @@ HEADS = (HeadGroup(0, 3, 512, 4), HeadGroup(1, 4, 512, 5), HeadGroup(2, 11, 512,
 @torch.inference_mode()
 def psp(threads: int, repeats: int) -> dict[str, float]:
     """Seconds a portrait, as loaded from a file and of the plain twin."""
-    from tests.core.networks.plain_psp import raw
+    from benchmarks.twins.psp import raw
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)

@@ -1,6 +1,6 @@
 """Write the trained demo DualStyleGAN, its bank and a style sampler as fp16 safetensors with cards, and contact sheets.
 
-    python tools/demo/export_dual.py RANDOM_FACE_DATA_FOLDER WORK_FOLDER
+    python -m tools.demo.export_dual RANDOM_FACE_DATA_FOLDER WORK_FOLDER
 
 The DualStyleGAN's file leaves out the generator inside, which is base.safetensors.
 """
@@ -8,24 +8,22 @@ The DualStyleGAN's file leaves out the generator inside, which is base.safetenso
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-import stylegan_core as sg  # noqa: E402
-from stylegan_core.checkpoints.borrowing import lend  # noqa: E402
-from stylegan_core.checkpoints.safetensors_file import write_safetensors  # noqa: E402
-from stylegan_core.checkpoints.saving import plain_config  # noqa: E402
-from stylegan_core.networks.dualstylegan import DualStyleGAN  # noqa: E402
-from stylegan_core.networks.style_bank import StyleBank  # noqa: E402
-from tools.demo.cards import ASSETS, DOCS, asset_parent, describe, write_card  # noqa: E402
-from tools.demo.fitting import sheet  # noqa: E402
-from tools.demo.styles import STYLES  # noqa: E402
-from tools.demo.train_dual import HIDDEN  # noqa: E402
-from tools.demo.train_sampler import fit_sampler  # noqa: E402
+import stylegan_core as sg
+from stylegan_core.checkpoints.borrowing import lend
+from stylegan_core.checkpoints.safetensors_file import write_safetensors
+from stylegan_core.checkpoints.saving import plain_config
+from stylegan_core.networks.dualstylegan import DualStyleGAN
+from stylegan_core.networks.style_bank import StyleBank
+from tools.demo.cards import ASSETS, DOCS, asset_parent, describe, write_card
+from tools.demo.fitting import sheet
+from tools.demo.styles import STYLES
+from tools.demo.train_dual import HIDDEN
+from tools.demo.train_sampler import fit_sampler
 
 PREFIX = "base."
 SHEET_SEEDS = (100, 103, 107, 112)
@@ -77,7 +75,7 @@ def main() -> None:
     sampler = fit_sampler(bank.codes.float(), structure_rows=dual.rows[0])  # type: ignore[attr-defined]
     sampler.info = describe("style_sampler", sampler.kind, args.data, [asset_parent("styles")], {})
     sg.save(sampler, ASSETS / "style_sampler.safetensors", dtype=torch.float16, overwrite=True)
-    made = "python tools/demo/flatten_faces.py, train_dual.py, export_dual.py"
+    made = "python -m tools.demo.flatten_faces, train_dual.py, export_dual.py"
     write_card("dualstylegan", args.data, f"extrinsic path of a DualStyleGAN over base.safetensors, {HIDDEN} channels inside "
                "the residual blocks, fp16; the generator inside is left out and read from base.safetensors",
                "Draws a face in the style of an exemplar: shape and color apart.", made,
@@ -86,7 +84,7 @@ def main() -> None:
                "The bank of dualstylegan.safetensors: six shapes of the face, eight palettes.", made,
                "codes learned with the DualStyleGAN; no picture of anybody is among them")
     write_card("style_sampler", args.data, "style sampler, structure and color apart, fp16",
-               "Draws new styles between those of the bank.", "python tools/demo/train_sampler.py, export_dual.py",
+               "Draws new styles between those of the bank.", "python -m tools.demo.train_sampler, export_dual.py",
                "fitted to the bank's codes")
     contact_sheets(dual, bank)  # type: ignore[arg-type]
 

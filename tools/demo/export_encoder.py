@@ -1,6 +1,6 @@
 """Write the trained demo encoder as fp16 safetensors with its card, and docs/encoder.jpg.
 
-    python tools/demo/export_encoder.py RANDOM_FACE_DATA_FOLDER WORK_FOLDER
+    python -m tools.demo.export_encoder RANDOM_FACE_DATA_FOLDER WORK_FOLDER
 
 Prints what its codes lose on the held-out samples.
 """
@@ -8,19 +8,17 @@ Prints what its codes lose on the held-out samples.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-import stylegan_core as sg  # noqa: E402
-from stylegan_core.losses.identity import IdentityLoss  # noqa: E402
-from stylegan_core.losses.perceptual import LPIPS  # noqa: E402
-from tools.demo.cards import ASSETS, DOCS, asset_parent, describe, write_card  # noqa: E402
-from tools.demo.fitting import load_pairs, sheet, to_model_range  # noqa: E402
-from tools.demo.train_base import load_student  # noqa: E402
-from tools.demo.train_dual import load_encoder  # noqa: E402
+import stylegan_core as sg
+from stylegan_core.losses.identity import IdentityLoss
+from stylegan_core.losses.perceptual import LPIPS
+from tools.demo.cards import ASSETS, DOCS, asset_parent, describe, write_card
+from tools.demo.fitting import load_pairs, sheet, to_model_range
+from tools.demo.train_base import load_student
+from tools.demo.train_dual import load_encoder
 
 JUDGED = 64
 
@@ -44,7 +42,7 @@ def main() -> None:
     write_card("encoder", args.data,
                "w+ encoder, 17 rows, AlexNet trunk at 160 px, 7.5 M parameters, stored in fp16",
                "Portraits to w+ codes of base.safetensors in one pass.",
-               "python tools/demo/sample_teacher.py, train_encoder.py, export_encoder.py",
+               "python -m tools.demo.sample_teacher, train_encoder.py, export_encoder.py",
                f"codes of {count} samples, then L2 + LPIPS + identity through the generator; the trunk starts as "
                f"lpips_alex.safetensors; on {JUDGED} unseen samples LPIPS {lpips:.3f}, identity distance {identity:.3f}")
     print(f"{JUDGED} unseen samples: LPIPS {lpips:.4f}, identity distance {identity:.4f}")

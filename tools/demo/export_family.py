@@ -1,6 +1,6 @@
 """Write the built-in family as fp16 safetensors with cards: base, base-256, and the looks, each without what it shares.
 
-    python tools/demo/export_family.py RANDOM_FACE_DATA_FOLDER WORK_FOLDER [NAME ...]
+    python -m tools.demo.export_family RANDOM_FACE_DATA_FOLDER WORK_FOLDER [NAME ...]
 
 base: the package's own layers and head. base-256: its layers up to 32 px, and base-256_whole.safetensors' finer ones and
 head (train_base.py). figurine: base, structure_final.safetensors as low-rank additions to the layers of 8 to 32 px, and the
@@ -10,22 +10,20 @@ finer layers of figurine_final.safetensors. The other looks: figurine with finer
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-import stylegan_core as sg  # noqa: E402
-from stylegan_core.checkpoints.borrowing import LOW, lend  # noqa: E402
-from stylegan_core.checkpoints.safetensors_file import write_safetensors  # noqa: E402
-from stylegan_core.checkpoints.saving import plain_config  # noqa: E402
-from stylegan_core.losses.perceptual import LPIPS  # noqa: E402
-from stylegan_core.networks.generators.base import Generator  # noqa: E402
-from stylegan_core.tuning.delta import cut, expand, principal  # noqa: E402
-from tools.demo.cards import ASSETS, asset_parent, describe, write_card  # noqa: E402
-from tools.demo.family import Pictures, family_ws  # noqa: E402
+import stylegan_core as sg
+from stylegan_core.checkpoints.borrowing import LOW, lend
+from stylegan_core.checkpoints.safetensors_file import write_safetensors
+from stylegan_core.checkpoints.saving import plain_config
+from stylegan_core.losses.perceptual import LPIPS
+from stylegan_core.networks.generators.base import Generator
+from stylegan_core.tuning.delta import cut, expand, principal
+from tools.demo.cards import ASSETS, asset_parent, describe, write_card
+from tools.demo.family import Pictures, family_ws
 
 FINER = ("synthesis.b64.", "synthesis.b128.", "synthesis.b256.", "synthesis.b512.", "synthesis.head.")
 LOOKS = {
@@ -50,7 +48,7 @@ def write_base(data: Path, work: Path) -> None:
     base.w_avg = sg.load(work / "base-256_whole.safetensors").w_avg  # type: ignore[assignment]
     write("base", data, base.state_dict(), base, {}, {}, [])
     write_card("base", data, "MobileStyleGAN, 1024 px, 23 styles, 10.1 M parameters, stored in fp16",
-               "Portraits: the whole generator of the package, its own layers and head.", "python tools/demo/export_family.py",
+               "Portraits: the whole generator of the package, its own layers and head.", "python -m tools.demo.export_family",
                "rounded to fp16, else unchanged")
 
 
@@ -61,7 +59,7 @@ def write_small(data: Path, work: Path) -> None:
           [asset_parent("base")])
     write_card("base-256", data, "MobileStyleGAN, 256 px, 17 styles, 9.1 M parameters, fp16; what base has is left out",
                "Portraits: base cut after its 128 px block, with a fresh 256 px head; for optimization, encoders and speed.",
-               "python tools/demo/sample_teacher.py, train_base.py, export_family.py",
+               "python -m tools.demo.sample_teacher, train_base.py, export_family.py",
                "least-squares head, then the blocks of 64 and 128 px and the head by L1 + LPIPS on 3,000 samples of base")
 
 

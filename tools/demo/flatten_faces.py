@@ -1,6 +1,6 @@
 """What every style of the bank paints from: each sampled face smoothed, its lines, its five points. Resumes.
 
-    python tools/demo/flatten_faces.py WORK_FOLDER --count 1500
+    python -m tools.demo.flatten_faces WORK_FOLDER --count 1500
 
 Reads faces.u8 and held_out.u8; writes NAME_smooth.u8 (RGB), NAME_lines.u8 (stored as RGB) and NAME_points.npy.
 """
@@ -8,17 +8,15 @@ Reads faces.u8 and held_out.u8; writes NAME_smooth.u8 (RGB), NAME_lines.u8 (stor
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-from tools.demo.fitting import load_pairs, to_model_range  # noqa: E402
-from tools.demo.sample_teacher import open_store  # noqa: E402
-from tools.demo.stylize import face_points, lines, smoothed  # noqa: E402
+from tools.demo.fitting import load_pairs, to_model_range
+from tools.demo.sample_teacher import open_store
+from tools.demo.stylize import face_points, lines, smoothed
 
 BATCH = 8
 

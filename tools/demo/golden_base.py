@@ -1,6 +1,6 @@
 """What the package's own weights draw in float32: tests/goldens/family/base.npz, every 16th pixel of three pictures.
 
-    python tools/demo/golden_base.py RANDOM_FACE_DATA_FOLDER
+    python -m tools.demo.golden_base RANDOM_FACE_DATA_FOLDER
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-import stylegan_core as sg  # noqa: E402
+import stylegan_core as sg
 
 SEEDS, PSI, STEP, FIRST = (3, 42, 100), 0.7, 16, 5
 

@@ -1,6 +1,6 @@
 """Named directions of the demo base: the clear ones among SeFa's and PCA's, chosen and named by looking at their sweeps.
 
-    python tools/demo/make_directions.py [WORK_FOLDER]
+    python -m tools.demo.make_directions [WORK_FOLDER]
 
 Writes stylegan_core/assets/directions.safetensors and its card; sweeps of each on three faces go to WORK_FOLDER.
 """
@@ -14,11 +14,10 @@ from typing import Any
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-import stylegan_core as sg  # noqa: E402
-from stylegan_core.checkpoints import sha256_of  # noqa: E402
-from stylegan_core.directions.find import Method  # noqa: E402
-from stylegan_core.networks.generators.base import Generator  # noqa: E402
+import stylegan_core as sg
+from stylegan_core.checkpoints import sha256_of
+from stylegan_core.directions.find import Method
+from stylegan_core.networks.generators.base import Generator
 
 ASSETS = Path(__file__).parents[2] / "stylegan_core" / "assets"
 RECIPE: tuple[tuple[str, Method, str, int, float, str], ...] = (
@@ -47,7 +46,7 @@ CARD = """# directions
   eigenvectors of its style weights (SeFa, 2007.06600) and principal axes of its w (2004.02546), 10000 samples, seed 0; the
   clear ones chosen and named by looking at their sweeps
 - licence chain: that of base.safetensors, see base.md
-- made by: `python tools/demo/make_directions.py`, torch {torch_version}
+- made by: `python -m tools.demo.make_directions`, torch {torch_version}
 - sha256 of directions.safetensors: `{sha256}`
 - limits: what goes together in FFHQ goes together here (age with glasses, hair length with features); strengths from -3 to 3
 """

@@ -1,6 +1,6 @@
 """Draw the teacher's own samples: MobileStyleGAN at 1024 px, reduced by area to 256 px. Resumes where it stopped.
 
-    python tools/demo/sample_teacher.py RANDOM_FACE_DATA_FOLDER WORK_FOLDER --count 3000
+    python -m tools.demo.sample_teacher RANDOM_FACE_DATA_FOLDER WORK_FOLDER --count 3000
 
 Writes WORK_FOLDER/faces.u8 (uint8 [N, 256, 256, 3], zero where not yet drawn) and faces.json.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +16,9 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-from stylegan_core.checkpoints.openvino import read_openvino  # noqa: E402
-from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig  # noqa: E402
-from tools.demo.recipe import HELD_OUT, student_ws, teacher_ws  # noqa: E402
+from stylegan_core.checkpoints.openvino import read_openvino
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
+from tools.demo.recipe import HELD_OUT, student_ws, teacher_ws
 
 SIZE = 256
 

@@ -1,22 +1,20 @@
 """docs/samples.jpg, strength.jpg, swaps.jpg, toonify.jpg: sixteen samples of each look, a strip of strengths, swaps in both
 directions, and a photograph's way to a toon.
 
-    python tools/demo/sheets.py [samples] [strength] [swaps] [toonify]
+    python -m tools.demo.sheets [samples] [strength] [swaps] [toonify]
 """
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-import stylegan_core as sg  # noqa: E402
-from stylegan_core.networks.generators.base import Generator  # noqa: E402
-from tools.demo.cards import DOCS  # noqa: E402
-from tools.demo.family import sheet  # noqa: E402
+import stylegan_core as sg
+from stylegan_core.networks.generators.base import Generator
+from tools.demo.cards import DOCS
+from tools.demo.family import sheet
 
 FAMILY = ("base", "figurine", "ink", "painting")
 FACES = (100, 109, 112, 208)

@@ -1,6 +1,6 @@
 """The demo base: MobileStyleGAN cut after its 128 px block, with a fresh 256 px image head.
 
-    python tools/demo/train_base.py RANDOM_FACE_DATA_FOLDER WORK_FOLDER --steps 800
+    python -m tools.demo.train_base RANDOM_FACE_DATA_FOLDER WORK_FOLDER --steps 800
 
 The head starts at the least-squares solution on the teacher's samples; then head and last blocks learn by
 L1 + LPIPS. The run is the folder WORK_FOLDER/base and goes on where it stopped; the result is base.safetensors.
@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-from stylegan_core.networks.generators.mobile_layers import haar  # noqa: E402
-from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig  # noqa: E402
-from stylegan_core.networks.mapping import MappingConfig  # noqa: E402
-from tools.demo.fitting import Fit, fit, load_pairs, to_model_range  # noqa: E402
-from tools.demo.recipe import student_ws  # noqa: E402
-from tools.demo.sample_teacher import load_teacher  # noqa: E402
+from stylegan_core.networks.generators.mobile_layers import haar
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
+from stylegan_core.networks.mapping import MappingConfig
+from tools.demo.fitting import Fit, fit, load_pairs, to_model_range
+from tools.demo.recipe import student_ws
+from tools.demo.sample_teacher import load_teacher
 
 CONFIG = MobileStyleGANConfig(mapping=MappingConfig(num_ws=17), channels=(512, 512, 512, 512, 512, 256))
 

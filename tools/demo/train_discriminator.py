@@ -1,6 +1,6 @@
 """The built-in discriminator of base-256: what tells a face of the base from one of a damaged base.
 
-    python tools/demo/train_discriminator.py WORK_FOLDER [--steps 1500]
+    python -m tools.demo.train_discriminator WORK_FOLDER [--steps 1500]
 
 A training from few pictures starts with a judge that knows faces. Real are samples of base-256, drawn once into WORK_FOLDER;
 generated are samples of copies whose weights were shaken, of codes off the beaten track, and pictures torn apart, at random
@@ -11,7 +11,6 @@ discriminator.safetensors and its card into the assets.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +20,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-import stylegan_core as sg  # noqa: E402
-from stylegan_core.checkpoints import sha256_of  # noqa: E402
-from stylegan_core.engine import FitOptions, Fitting, RunFolder, frozen  # noqa: E402
-from stylegan_core.losses.adversarial import discriminator_loss, r1_penalty  # noqa: E402
-from stylegan_core.networks.generators.base import Generator  # noqa: E402
-from stylegan_core.networks.info import ModelInfo  # noqa: E402
-from stylegan_core.training.judges import fresh_discriminator  # noqa: E402
-from tools.demo.cards import ASSETS, CHAIN, asset_parent  # noqa: E402
-from tools.demo.fitting import learn, to_model_range  # noqa: E402
-from tools.demo.recipe import HELD_OUT, student_ws  # noqa: E402
+import stylegan_core as sg
+from stylegan_core.checkpoints import sha256_of
+from stylegan_core.engine import FitOptions, Fitting, RunFolder, frozen
+from stylegan_core.losses.adversarial import discriminator_loss, r1_penalty
+from stylegan_core.networks.generators.base import Generator
+from stylegan_core.networks.info import ModelInfo
+from stylegan_core.training.judges import fresh_discriminator
+from tools.demo.cards import ASSETS, CHAIN, asset_parent
+from tools.demo.fitting import learn, to_model_range
+from tools.demo.recipe import HELD_OUT, student_ws
 
 NAME, SIDE, BATCH = "discriminator", 256, 4
 R1_EVERY, R1_GAMMA = 16, 1.0
@@ -42,7 +40,7 @@ Judges pictures of 256 px: a start for trainings of base-256's children, which o
 - kind: StyleGAN2's discriminator, residual, 256 px, 1.5 M parameters, stored in fp16
 - source: made from samples of base-256.safetensors alone
 - licence chain: {chain}
-- made by: `python tools/demo/train_discriminator.py`, seed 0, torch {torch}; {facts}
+- made by: `python -m tools.demo.train_discriminator`, seed 0, torch {torch}; {facts}
 - sha256 of discriminator.safetensors: `{sha256}`
 - limits: knows faces in FFHQ's framing and the faults it was shown; it has not played against a generator that learnt
 """

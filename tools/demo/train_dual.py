@@ -1,6 +1,6 @@
 """The demo DualStyleGAN and its bank: the base's extrinsic path, learned on pairs of faces and their stylized pictures.
 
-    python tools/demo/train_dual.py WORK_FOLDER --steps 800
+    python -m tools.demo.train_dual WORK_FOLDER --steps 800
 
 Stage I: the path starts near the identity, a style's code is what the encoder sees in drawings of that style. Then, as every
 parameter of the stylized pictures is known, supervised steps of three kinds in turn keep structure and color apart:
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,17 +22,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-from stylegan_core.engine import FitOptions, Fitting, RunFolder  # noqa: E402
-from stylegan_core.losses.perceptual import LPIPS  # noqa: E402
-from stylegan_core.networks.dualstylegan import DualStyleGAN  # noqa: E402
-from stylegan_core.networks.encoders.compact import CompactEncoder  # noqa: E402
-from stylegan_core.networks.style_weights import STRUCTURE_PLACES  # noqa: E402
-from tools.demo.fitting import learn, load_pairs, sheet, to_model_range  # noqa: E402
-from tools.demo.recipe import student_ws  # noqa: E402
-from tools.demo.styles import STYLES, Style, stylized  # noqa: E402
-from tools.demo.train_base import load_student  # noqa: E402
-from tools.demo.train_encoder import fresh_encoder  # noqa: E402
+from stylegan_core.engine import FitOptions, Fitting, RunFolder
+from stylegan_core.losses.perceptual import LPIPS
+from stylegan_core.networks.dualstylegan import DualStyleGAN
+from stylegan_core.networks.encoders.compact import CompactEncoder
+from stylegan_core.networks.style_weights import STRUCTURE_PLACES
+from tools.demo.fitting import learn, load_pairs, sheet, to_model_range
+from tools.demo.recipe import student_ws
+from tools.demo.styles import STYLES, Style, stylized
+from tools.demo.train_base import load_student
+from tools.demo.train_encoder import fresh_encoder
 
 HIDDEN = 48
 """Channels inside the residual blocks: the published 512 would weigh 80 MB."""

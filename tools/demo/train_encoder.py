@@ -1,7 +1,7 @@
 """The demo encoder: codes from portraits, learned on samples whose codes are known.
 
-    python tools/demo/train_encoder.py WORK_FOLDER --steps 6000                  # codes alone: cheap steps
-    python tools/demo/train_encoder.py WORK_FOLDER --steps 6000 --image-steps 400   # then through the generator as well
+    python -m tools.demo.train_encoder WORK_FOLDER --steps 6000                  # codes alone: cheap steps
+    python -m tools.demo.train_encoder WORK_FOLDER --steps 6000 --image-steps 400   # then through the generator as well
 
 Reads faces.u8, held_out.u8 and base_final.pt; augments the pictures to look like photographs (moved, blurred, noisy, partly
 covered). The second part adds L2 + LPIPS + identity of base(code) to the picture. Each part is a run in a folder,
@@ -11,7 +11,6 @@ WORK_FOLDER/encoder_codes and encoder_pictures, and goes on where it stopped.
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,16 +19,15 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-from stylegan_core.engine import FitOptions, Fitting, RunFolder, weighted_total  # noqa: E402
-from stylegan_core.inversion.spaces import Coordinates  # noqa: E402
-from stylegan_core.losses.identity import IdentityLoss  # noqa: E402
-from stylegan_core.losses.perceptual import LPIPS  # noqa: E402
-from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN  # noqa: E402
-from stylegan_core.training.encoder import TRUNK_RATE, augment, code_loss, fresh_encoder  # noqa: E402
-from tools.demo.fitting import learn, load_pairs, sheet, to_model_range  # noqa: E402
-from tools.demo.recipe import HELD_OUT, student_ws  # noqa: E402
-from tools.demo.train_base import load_student  # noqa: E402
+from stylegan_core.engine import FitOptions, Fitting, RunFolder, weighted_total
+from stylegan_core.inversion.spaces import Coordinates
+from stylegan_core.losses.identity import IdentityLoss
+from stylegan_core.losses.perceptual import LPIPS
+from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN
+from stylegan_core.training.encoder import TRUNK_RATE, augment, code_loss, fresh_encoder
+from tools.demo.fitting import learn, load_pairs, sheet, to_model_range
+from tools.demo.recipe import HELD_OUT, student_ws
+from tools.demo.train_base import load_student
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A look's rendering: the finer layers of the 1024 px base, taught to draw as a picture-to-picture program does.
 
-    python tools/demo/train_look.py LOOK WORK_FOLDER
+    python -m tools.demo.train_look LOOK WORK_FOLDER
 
 Half of the pairs are drawn by the base, half with the structure that train_structure.py made: so the strokes hold on
 either shape. Resumes where it stopped; progress in WORK_FOLDER/LOOK.png (targets above results).
@@ -9,18 +9,16 @@ either shape. Resumes where it stopped; progress in WORK_FOLDER/LOOK.png (target
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-import stylegan_core as sg  # noqa: E402
-from stylegan_core.networks.generators.base import Generator  # noqa: E402
-from stylegan_core.training.pairs import PairsTrainer  # noqa: E402
-from stylegan_core.training.pairs_options import PairsOptions  # noqa: E402
-from tools.demo.family import Pictures, family_ws, save_picture, train  # noqa: E402
+import stylegan_core as sg
+from stylegan_core.networks.generators.base import Generator
+from stylegan_core.training.pairs import PairsTrainer
+from stylegan_core.training.pairs_options import PairsOptions
+from tools.demo.family import Pictures, family_ws, save_picture, train
 
 OPTIONS = PairsOptions(steps=480, batch=2, lr=4e-4, resolutions="64-", lpips=0.4, lpips_size=512, crop=512, held_out=0.1,
                        bfloat16=True)

@@ -1,6 +1,6 @@
 """The demo style sampler: noise -> style codes like those of a bank, by implicit maximum likelihood (Li & Malik 2018).
 
-    python tools/demo/train_sampler.py BANK.safetensors OUT.safetensors
+    python -m tools.demo.train_sampler BANK.safetensors OUT.safetensors
 
 Structure and color have networks of their own (2203.13248, section 3.4): what one draws says nothing of the other.
 """
@@ -8,7 +8,6 @@ Structure and color have networks of their own (2203.13248, section 3.4): what o
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import torch
@@ -16,10 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import trange
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-import stylegan_core as sg  # noqa: E402
-from stylegan_core.engine import Adam  # noqa: E402
-from stylegan_core.networks.sampler import StyleNet, StyleSampler, StyleSamplerConfig  # noqa: E402
+import stylegan_core as sg
+from stylegan_core.engine import Adam
+from stylegan_core.networks.sampler import StyleNet, StyleSampler, StyleSamplerConfig
 
 ROWS = 1000
 """Codes in the training set: the bank's, repeated and jittered."""

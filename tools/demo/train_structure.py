@@ -1,6 +1,6 @@
 """The looks' structure: layers of 8 to 32 px that draw large eyes with open lids, a small nose, mouth and chin.
 
-    python tools/demo/train_structure.py WORK_FOLDER
+    python -m tools.demo.train_structure WORK_FOLDER
 
 Learnt in the 256 px base, whose finer layers stay: the target of a sample is the sample itself, moved around its five
 points. Drawn by the 1024 px base's finer layers the same layers give the same shapes. Resumes where it stopped.
@@ -9,18 +9,16 @@ points. Drawn by the 1024 px base's finer layers the same layers give the same s
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-import stylegan_core as sg  # noqa: E402
-from stylegan_core.training.pairs import PairsTrainer  # noqa: E402
-from stylegan_core.training.pairs_options import PairsOptions  # noqa: E402
-from tools.demo.family import Pictures, family_ws, save_picture, train  # noqa: E402
-from tools.demo.stylize import Shape, face_points, move  # noqa: E402
+import stylegan_core as sg
+from stylegan_core.training.pairs import PairsTrainer
+from stylegan_core.training.pairs_options import PairsOptions
+from tools.demo.family import Pictures, family_ws, save_picture, train
+from tools.demo.stylize import Shape, face_points, move
 
 SHAPE = Shape(eyes=0.35, lids=0.11, brows=0.06, nose=-0.34, jaw=0.30, chin=0.14, cranium=0.14, mouth=-0.12)
 OPTIONS = PairsOptions(steps=330, batch=4, lr=5e-4, resolutions="8-32", reduced=0.0, lpips=0.8, held_out=0.05)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import stylegan_core as sg
+from benchmarks.twins import psp as plain_psp
 from stylegan_core.errors import InvalidInput, LatentMismatch, LoadError
 from stylegan_core.networks.encoders.psp import Encoder, EncoderConfig, HeadGroup, Heads, prepare_portraits
 from stylegan_core.networks.encoders.resnet import ResNet34Config
@@ -20,7 +21,6 @@ from stylegan_core.networks.generators.stylegan2 import StyleGAN2, StyleGAN2Conf
 from stylegan_core.networks.judges.irse import IRSEConfig
 from stylegan_core.networks.mapping import MappingConfig
 from stylegan_core.ops.memory_format import arrange
-from tests.core.networks import plain_psp
 from tests.rule import fill_all, network, normal
 
 TINY = {"psp_zplus_tiny": "encoder.pt", "psp_wplus_tiny": "encoder_wplus.pt", "e4e_tiny": "e4e_ffhq_encode.pt"}
