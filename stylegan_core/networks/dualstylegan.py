@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..errors import InvalidInput, LoadError
 from ..latents import Latents
-from .generators.base import Generator, LayerHook, NoiseMode, StyledLayer
+from .generators.base import Generator, HookUpTo, LayerHook, NoiseMode, StyledLayer
 from .generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 from .generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from .info import ModelInfo
@@ -289,7 +289,8 @@ class DualStyleGAN(nn.Module):
                 x = block(x, statistics, weight)
             return x if hook is None else hook(layer, x)
 
-        return self.base.synthesis(ws, noise_mode, noise, generator=generator, hook=residual)
+        bounded = HookUpTo(residual, COARSE) if hook is None else residual
+        return self.base.synthesis(ws, noise_mode, noise, generator=generator, hook=bounded)
 
     def mix_colors(self, ws: Tensor, color: Tensor, weights: Sequence[float]) -> Tensor:
         """Row k: weight * color + (1 - weight) * ws (section 3.2); rows of weight 0 are the given ones exactly."""

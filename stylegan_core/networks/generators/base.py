@@ -36,6 +36,17 @@ LayerHook = Callable[[StyledLayer, Tensor], Tensor]
 """Called with (layer, features) after each conv/up layer; returns the features to go on with."""
 
 
+@dataclass(frozen=True)
+class HookUpTo:
+    """A LayerHook that leaves features above `resolution` px alone, so that they need not be made as a whole."""
+
+    hook: LayerHook
+    resolution: int
+
+    def __call__(self, layer: StyledLayer, x: Tensor) -> Tensor:
+        return self.hook(layer, x) if layer.resolution <= self.resolution else x
+
+
 class Synthesis(nn.Module):
     """ws -> image. Subclasses set the four attributes and write forward."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from ...errors import LoadError
 from ..info import ModelInfo
 from ..mapping import MappingConfig, MappingNetwork
 from ..shapes import Shape, Shapes, check_shapes, mapping_from_shapes, shape_of
-from .base import Generator, LayerHook, NoiseMode, StyledLayer, Synthesis, one_by_one
+from .base import Generator, HookUpTo, LayerHook, NoiseMode, StyledLayer, Synthesis, one_by_one
 from .mobile_layers import MobileBlock, MobileConv, MobileHead
 from .mobile_strips import draw_in_strips
 
@@ -118,25 +118,25 @@ class MobileSynthesis(Synthesis):
         x = self.start(self.const, len(ws))
         maps = self.noise_maps(x, noise_mode, noise, generator, hook is not None)
         ws = ws.to(self.const.dtype)
-        if hook is not None or torch.is_grad_enabled() or ws.device.type != "cpu":
-            return self._draw(x, ws, maps, hook)
-        pictures = [self._draw_one(x[:1], w.unbind(1), one) for w, one in one_by_one(ws, maps)]
+        if (hook is not None and not isinstance(hook, HookUpTo)) or torch.is_grad_enabled() or ws.device.type != "cpu":
+            return self._draw(x, ws, maps, hook, self.layers[1:])
+        whole = sum(8 << i <= hook.resolution for i in range(len(self.config.channels) - 1)) if hook else 0
+        x = self._draw(x, ws, maps, hook, self.layers[1 : 2 + 3 * whole])
+        rest: list[Any] = [self.get_submodule(f"b{8 << i}") for i in range(whole, len(self.config.channels) - 1)]
+        pictures = [draw_in_strips(features, rest, self.head, w[:, 1 + 3 * whole :].unbind(1), one[1 + 2 * whole :])
+                    for features, (w, one) in zip(x.split(1), one_by_one(ws, maps), strict=True)]
         return torch.cat(pictures) if len(pictures) > 1 else pictures[0]
 
-    def _draw(self, x: Tensor, ws: Tensor, noise: Sequence[Tensor | None], hook: LayerHook | None) -> Tensor:
-        """All pictures, layer by layer."""
+    def _draw(self, x: Tensor, ws: Tensor, noise: Sequence[Tensor | None], hook: LayerHook | None,
+              layers: Sequence[StyledLayer]) -> Tensor:
+        """All pictures, layer by layer: what becomes of x in these of the layers, the first on."""
         maps = iter(noise)
-        for layer in self.layers[1:]:
+        for layer in layers:
             module, w = self.get_submodule(layer.name), ws[:, layer.row]
             x = module(x, w, next(maps)) if layer.kind == "conv" else module(x, w)
             if hook is not None and layer.kind == "conv":
                 x = hook(layer, x)
         return x
-
-    def _draw_one(self, x: Tensor, ws: Sequence[Tensor], noise: Sequence[Tensor | None]) -> Tensor:
-        """One picture, a few rows at a time."""
-        blocks = [cast(MobileBlock, self.get_submodule(f"b{8 << i}")) for i in range(len(self.config.channels) - 1)]
-        return draw_in_strips(self.get_submodule("b4.conv1")(x, ws[0], noise[0]), blocks, self.head, ws[1:], noise[1:])
 
 
 class MobileStyleGAN(Generator):

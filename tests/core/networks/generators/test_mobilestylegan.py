@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from benchmarks.twins.mobilestylegan import inverse_haar as plain_inverse_haar
 from benchmarks.twins.mobilestylegan import synthesize
 from stylegan_core.networks.generators import mobile_strips
+from stylegan_core.networks.generators.base import HookUpTo
 from stylegan_core.networks.generators.mobile_layers import haar, inverse_haar
 from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 from stylegan_core.networks.mapping import MappingConfig
@@ -54,6 +55,28 @@ def test_maps_made_a_few_rows_at_a_time_are_the_same(channels: tuple[int, ...], 
         patch.setattr(mobile_strips, "STRIP_BYTES", strip)
         close(model.synthesis(ws, noise=maps), synthesize(model, ws, maps))
         close(model.synthesis(ws, noise_mode="none"), synthesize(model, ws, []))
+
+
+@pytest.mark.parametrize("up_to", [4, 8, 16, 99])
+def test_what_a_hook_leaves_alone_is_made_in_strips(up_to: int) -> None:
+    """The same picture as with everything whole, for a hook that treats each picture of a batch in its own way."""
+    model, ws = tiny((8, 16, 8, 12)), torch.randn(3, 11, 8)
+    change, seen = torch.rand(3, 1, 1, 1), []
+
+    def hook(layer, x):
+        seen.append(layer.resolution)
+        return x * change if layer.resolution <= up_to else x
+
+    with torch.no_grad():
+        whole = model.synthesis(ws, hook=hook)
+        seen.clear()
+        close(model.synthesis(ws, hook=HookUpTo(hook, up_to)), whole)
+    assert max(seen) == min(up_to, 32)
+
+
+def test_the_transform_has_gradients_of_any_order() -> None:
+    x = torch.randn(2, 8, 3, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(inverse_haar, x) and torch.autograd.gradgradcheck(inverse_haar, x)
 
 
 def test_gradients_are_the_plain_twins() -> None:
