@@ -18,13 +18,14 @@ from . import (
     style,
     stylize,
     train,
+    train_dual,
     tune,
     video,
 )
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     *model.NODES, *latent.NODES, *image.NODES, *face.NODES, *invert.NODES, *encode.NODES, *report.NODES,
-    *tune.NODES, *direction.NODES, *video.NODES, *style.NODES, *stylize.NODES, *train.NODES, *measure.NODES)
+    *tune.NODES, *direction.NODES, *video.NODES, *style.NODES, *stylize.NODES, *train.NODES, *train_dual.NODES, *measure.NODES)
 
 
 class AtelierExtension(ComfyExtension):

@@ -42,7 +42,7 @@ INTERRUPTED = 130
 def info(a: argparse.Namespace) -> int:
     """Facts of a file; a table of a folder, where a file that can't be read says why and is passed over."""
     if not a.path.is_dir():
-        _say(_details(inspect(_model_path(str(a.path)), a.weights, a.resolution)))
+        _say(_details(inspect(model_path(str(a.path)), a.weights, a.resolution)))
         return 0
     files = sorted(p for p in a.path.rglob("*") if p.suffix.lower() in MODEL_SUFFIXES and p.is_file())
     if not files:
@@ -73,7 +73,7 @@ def _details(facts: Any) -> str:
 
 def convert(a: argparse.Namespace) -> int:
     check_target(a.out, SAFETENSORS, a.overwrite, add=False)
-    model = load(_model_path(a.file), which=a.weights, resolution=a.resolution)
+    model = load(model_path(a.file), which=a.weights, resolution=a.resolution)
     _say("\n".join([f"wrote {save(model, a.out, dtype=_storage(a), overwrite=a.overwrite)}", *_licence(model)]))
     return 0
 
@@ -249,7 +249,7 @@ def transfer(a: argparse.Namespace) -> int:
 
 def load_kind(name: str, kind: str, device: str = "cpu") -> Any:
     """A model file or a built-in's name -> its network, of one kind. Raises LoadError, InvalidInput."""
-    model: Any = load(_model_path(name), device)
+    model: Any = load(model_path(name), device)
     if getattr(model, "kind", "") != kind:
         raise InvalidInput(f"{name} holds a network of kind {getattr(model, 'kind', 'unknown')} but one of kind {kind} is "
                            f"needed; give another file.")
@@ -258,14 +258,14 @@ def load_kind(name: str, kind: str, device: str = "cpu") -> Any:
 
 def load_generator(name: str, device: str = "cpu") -> Generator:
     """A model file or a built-in's name -> its generator. Raises LoadError, InvalidInput."""
-    model = load(_model_path(name), device)
+    model = load(model_path(name), device)
     if not isinstance(model, Generator):
         kind = getattr(model, "kind", "network")
         raise InvalidInput(f"{name} holds a {kind} but a generator is needed; give a StyleGAN file.")
     return model
 
 
-def _model_path(name: str) -> Path:
+def model_path(name: str) -> Path:
     path = Path(name)
     if path.is_dir():
         raise InvalidInput(f"{path} is a folder; give a model file.")

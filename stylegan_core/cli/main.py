@@ -18,7 +18,7 @@ from ..latents import SPACES
 from ..options import parse_indices
 from ..runtime import PRECISIONS, is_out_of_memory, keep_freed_memory
 from ..tuning.options import TUNE_PRESETS
-from . import commands, training
+from . import commands, dual_training, training
 
 REFUSED = 1
 PIPE_CLOSED = 141
@@ -80,6 +80,14 @@ def build_parser() -> argparse.ArgumentParser:
         sub = commands_of.add_parser(name, help=text, description=text)
         fill(sub)
         sub.set_defaults(run=lambda a, command=command: command(a, commands.load_generator, commands.Bar, commands._say))
+    for name, text, fill, command in (
+            ("train-dual", "drawings of one style -> a DualStyleGAN, its styles and a sampler", dual_training.add_train_dual,
+             dual_training.run_train_dual),
+            ("train-sampler", "a bank of styles -> a sampler of styles like them", dual_training.add_train_sampler,
+             dual_training.run_train_sampler)):
+        sub = commands_of.add_parser(name, help=text, description=text)
+        fill(sub)
+        sub.set_defaults(run=lambda a, command=command: command(a, commands.Bar, commands._say))
     _transfer(add("transfer", "a photograph -> the same in the style of an exemplar (DualStyleGAN)"))
     return parser
 

@@ -115,6 +115,16 @@ def prepare_pictures(source: str | Path | Tensor, resolution: int, cache: str | 
     return found
 
 
+def some_of(data: PictureSet, most: int) -> PictureSet:
+    """At most so many of the pictures, from the first to the last; 0: all."""
+    if not 0 < most < len(data):
+        return data
+    rows = np.linspace(0, len(data) - 1, most).round().astype(int)
+    labels = None if data.labels is None else data.labels[rows]
+    return replace(data, images=data.images[rows], names=tuple(data.names[i] for i in rows), labels=labels,
+                   sha256=hashlib.sha256(f"{data.sha256} {most}".encode()).hexdigest()[:24])
+
+
 def shrunk(data: PictureSet, side: int) -> PictureSet:
     """The same pictures at a smaller side, by area means; themselves where they have it."""
     if side == data.resolution:

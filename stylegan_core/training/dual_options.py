@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..errors import InvalidInput
@@ -61,6 +61,15 @@ class DualOptions:
         if min(self.batch_size, self.micro_batch or 1, self.hidden or 1, self.preview_every, self.save_every) < 1:
             raise InvalidInput(f"A batch of {self.batch_size} in parts of {self.micro_batch} with {self.hidden} channels can't "
                                f"be; use numbers from 1 on.")
+
+    def scaled(self, length: float) -> DualOptions:
+        """Every stage `length` times as long, at least one step of what is not skipped. Raises InvalidInput."""
+        if not math.isfinite(length) or length <= 0:
+            raise InvalidInput(f"A run {length} times as long as its preset can't be; use a number above 0.")
+        steps = {name: max(1, round(getattr(self, name) * length)) if getattr(self, name) else getattr(self, name)
+                 for name in ("destylize_steps", "refine_steps", "sampler_epochs")}
+        shares = {name: getattr(self, name) * length for name in ("finetune_kimg", "structure", "style")}
+        return self if length == 1 else replace(self, **steps, **shares)
 
     def plain(self) -> dict[str, Any]:
         return asdict(self)

@@ -41,13 +41,14 @@ from .draws import generator_for
 from .dual_codes import DrawnCodes, destylize_all, refine_all
 from .dual_options import AUTO, MAY_CHANGE, DualOptions, choose_kind, gave_up
 from .dual_plan import StagePlan, published_plan
-from .dual_stages import DualStages, StyleExamples, previewed, style_preview
+from .dual_stages import DualStages, StyleExamples, info_of, previewed, style_preview
 from .dual_start import DualStart, check_start, fresh_start
 from .processes import Processes
 from .recipe import LEAST, fine_tune
 from .style_mixture import mixture_note, style_features
 from .style_sampler import check_sampler, fit_sampler
 
+Source = str | Path | Tensor | PictureSet
 OnStage = Callable[[str, int, int, Tensor | None], None]
 """(stage, step, steps of the stage, preview); may raise to stop, and the run keeps what it has."""
 STAGES = ("pictures", "fine-tuning", "destylization", "training", "refinement", "sampler", "styles")
@@ -84,21 +85,22 @@ class DualResult:
     report: str
 
 
-def train_dual(base: Generator, source: str | Path | Tensor, encoder: PortraitEncoder | None, out: str | Path,
+def train_dual(base: Generator, source: Source, encoder: PortraitEncoder | None, out: str | Path,
                options: DualOptions | None = None, resume: bool = False, styled: Generator | None = None,
                start: DualStart | None = None, licence: str = "unknown", processes: Processes | None = None,
                judges: DualJudges | None = None, on_step: OnStage | None = None) -> DualResult:
-    """The whole recipe on a folder, a zip or a batch of drawings; `out` is the run's folder.
+    """The whole recipe on a folder, a zip or a batch of drawings, or on prepared ones; `out` is the run's folder.
 
     styled: a g' that exists, such as finetune-000600.pt, in place of fine-tuning. start: what stages II and III go on from
     (published_start), whose generator must be base; structure is then not learnt anew. licence: of the drawings. Cancelling
     keeps what is done; resume goes on. Raises InvalidInput, LatentMismatch and TrainingStopped, one sentence each.
     """
+    licence = source.licence if isinstance(source, PictureSet) and licence == "unknown" else licence
     options, processes = options or DualOptions(), processes or Processes(device=str(next(base.parameters()).device))
     if encoder is None:
         raise InvalidInput(NO_ENCODER)
     check_pairing(encoder, base)
-    if not isinstance(source, Tensor) and Path(out).resolve().is_relative_to(Path(source).resolve()):
+    if isinstance(source, (str, Path)) and Path(out).resolve().is_relative_to(Path(source).resolve()):
         raise InvalidInput(f"The run would write its pictures into {source}, among the drawings; choose another folder for it.")
     if start is not None and start.average.base.img_resolution != base.img_resolution:
         raise InvalidInput(f"The DualStyleGAN that is gone on from draws {start.average.img_resolution} px and the base "
@@ -134,7 +136,7 @@ class _Recipe:
     on_step: OnStage | None
     notes: list[str] = field(default_factory=list)
 
-    def run(self, source: str | Path | Tensor) -> DualResult:
+    def run(self, source: Source) -> DualResult:
         data = self._data(source)
         styled = self._styled(data)
         codes = self._codes(data, styled)
@@ -164,17 +166,25 @@ class _Recipe:
 
     # drawings
 
-    def _data(self, source: str | Path | Tensor) -> PictureSet:
-        options, side = self.options, self.base.img_resolution
-        data = self.processes.leader_first(lambda: prepare_pictures(
-            source, side, self.out / "data", options.align, 3, LEAST, on_step=self._told("pictures")))
+    def _data(self, source: Source) -> PictureSet:
+        options = self.options
+        data = source if isinstance(source, PictureSet) else self._prepared(source)
+        least = min(INPUT, self.base.img_resolution)
+        if len(data) < LEAST or not least <= data.resolution <= self.base.img_resolution or data.images.shape[1] != 3:
+            raise InvalidInput(f"{len(data)} drawings of {data.resolution} px in {data.images.shape[1]} channels came; a "
+                               f"DualStyleGAN over this base takes {LEAST} or more in color, of {least} to "
+                               f"{self.base.img_resolution} px.")
         self.notes.extend(data.notes)
-        if options.faces and not options.align:
+        if options.faces and (isinstance(source, PictureSet) or not options.align):
             self._check_faces(data)
         batches = (data.take(np.arange(r.start, r.stop)) for r in in_batches(len(data)))
         if note := mixture_note(data.names, style_features(batches), options.seed):
             self.notes.append(note)
         return data
+
+    def _prepared(self, source: str | Path | Tensor) -> PictureSet:
+        return self.processes.leader_first(lambda: prepare_pictures(
+            source, self.base.img_resolution, self.out / "data", self.options.align, 3, LEAST, on_step=self._told("pictures")))
 
     def _check_faces(self, data: PictureSet) -> None:
         """Raises InvalidInput where no drawing has a face; some that have none are told."""
@@ -236,7 +246,7 @@ class _Recipe:
 
     def _trained(self, data: PictureSet, codes: DrawnCodes) -> DualStyleGAN:
         options, plan = self.options, self.plan(codes)
-        side = min(options.judge_resolution or self.base.img_resolution, self.base.img_resolution)
+        side = min(options.judge_resolution or self.base.img_resolution, data.resolution)
         start = self.start or fresh_start(self.base, side, options.hidden, options.seed)
         self.notes.extend([start.note] if start.note else [])
         styles = codes.extrinsic.ws(self.base)
@@ -247,6 +257,7 @@ class _Recipe:
                               f"{found.structure:.1%}, colors arrive within {found.color:.1%}.")
         self._picture("3_before_training", style_preview(start.average, styles, options.seed), 1)
         if not plan.total:
+            start.average.info = info_of(start.average, self.licence, {}) if start.fresh else start.average.info
             return start.average
         examples = StyleExamples(lambda chosen: data.take(np.array([codes.rows[k] for k in chosen])), codes.intrinsic,
                                  codes.extrinsic)

@@ -291,15 +291,19 @@ class DualStages(Optimization[DualStyleGAN]):
 
     def result(self) -> DualStyleGAN:
         """The averaged model with its licence chain, without gradients."""
-        base, source = self.source.base.info, self.source.info
         dual = private_copy(self.trainer.E).requires_grad_(False).eval()  # type: ignore[arg-type]
         notes = {"training": {"recipe": "dual", "drawings": len(self.examples), "iterations": self.done,
                               "stages": {stage.name: stage.iterations for stage in self.plan.stages}}}
-        known = source.licence if source.licence != "unknown" else base.licence
-        parents = (lineage(self.source) if source.source else lineage(self.source.base),)
-        dual.info = ModelInfo(family=dual.kind, parents=parents, notes=notes,  # type: ignore[assignment]
-                              licence=" + ".join(dict.fromkeys((known, self.data_licence))))
+        dual.info = info_of(self.source, self.data_licence, notes)  # type: ignore[assignment]
         return dual  # type: ignore[return-value]
+
+
+def info_of(source: DualStyleGAN, data_licence: str, notes: dict[str, Any]) -> ModelInfo:
+    """Licence chain of what is made from a DualStyleGAN's file, or over a generator, and from drawings."""
+    base, own = source.base.info, source.info
+    known = own.licence if own.licence != "unknown" else base.licence
+    parents = (lineage(source) if own.source else lineage(source.base),)
+    return ModelInfo(family=source.kind, parents=parents, notes=notes, licence=" + ".join(dict.fromkeys((known, data_licence))))
 
 
 @torch.no_grad()

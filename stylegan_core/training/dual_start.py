@@ -20,8 +20,8 @@ from ..networks.style_weights import STRUCTURE_PLACES
 from .judges import find_discriminator
 
 TOLERANCE, ROUNDING = 0.1, 1e-4
-"""What a fresh path may change a picture by, as a share of it: its residuals are small, not zero. Switched off it may change
-nothing, but the layers may be summed in another order."""
+"""How far the colors of a fresh path may be from the style's, and what a path that is switched off may change by summing in
+another order; shares."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +59,14 @@ def published_start(path: str | Path, seed: int = 0) -> DualStart:
         judge, note = find_discriminator(average.base, average.img_resolution, seed=seed)
         return DualStart(average, average, judge, note=note, fresh=False)
     return DualStart(raw, average, judge, state.adam, " ".join(state.notes), fresh=False)  # type: ignore[arg-type]
+
+
+def start_from(dual: DualStyleGAN, resolution: int, seed: int = 0) -> DualStart:
+    """What goes on from a loaded DualStyleGAN: with its file's discriminator and optimizers where it has them."""
+    if dual.info.source and Path(dual.info.source).is_file():
+        return published_start(dual.info.source, seed)
+    judge, note = find_discriminator(dual.base, resolution, next(dual.parameters()).dtype, seed)
+    return DualStart(dual, dual, judge, note=note, fresh=False)
 
 
 def fresh_path(base: Generator, hidden: int | None = None, seed: int = 0) -> DualStyleGAN:
@@ -113,8 +121,8 @@ def same_face(dual: DualStyleGAN, ws: Tensor, exemplar_ws: Tensor) -> tuple[Tens
 
 @torch.no_grad()
 def check_start(dual: DualStyleGAN, ws: Tensor, exemplar_ws: Tensor) -> StartCheck:
-    """The promises of stage I, measured on faces and styles [B, num_ws, w_dim]: G(z, ., 0) is g, structure is left alone, and
-    color transfer works before any training. Raises InvalidInput where one is broken."""
+    """The promises of stage I, measured on faces and styles [B, num_ws, w_dim]: G(z, ., 0) is g, and color transfer works
+    before any training; and how far structure is left alone. Raises InvalidInput where a promise is broken."""
     colors = dual.num_weights - STRUCTURE_PLACES
     exemplar = dual.exemplar_from_ws(exemplar_ws)
     plain, shaped = same_face(dual, ws, exemplar_ws)
@@ -123,9 +131,9 @@ def check_start(dual: DualStyleGAN, ws: Tensor, exemplar_ws: Tensor) -> StartChe
     wanted = dual.base.synthesis(mix(ws, exemplar_ws, dual.rows), "const")
     found = StartCheck(float((off - plain).abs().max() / plain.abs().mean().clamp(min=1e-8)),
                        _share(shaped - plain, plain), _share(colored - wanted, wanted - plain))
-    if found.off > ROUNDING or max(found.structure, found.color) > TOLERANCE:
-        raise InvalidInput(f"A fresh style path changes this generator's faces by {found.structure:.0%} and its colors by "
-                           f"{found.color:.0%} before any training, {TOLERANCE:.0%} being the most; use a sound base.")
+    if found.off > ROUNDING or found.color > TOLERANCE:
+        raise InvalidInput(f"A fresh style path changes this generator's faces by {found.off:.0%} where it is off, and its "
+                           f"colors are {found.color:.0%} from the style's before any training; use a sound base.")
     return found
 
 

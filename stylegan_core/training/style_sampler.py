@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,19 +37,26 @@ def fit_sampler(codes: Latents, structure_rows: int, epochs: int | None = None, 
     if not codes.space.endswith("+") or not 0 < structure_rows < codes.tensor.shape[1]:
         raise InvalidInput(f"A sampler learns from z+ or w+ codes with more than {structure_rows} rows, and got "
                            f"{list(codes.tensor.shape)} in {codes.space}; give a bank of styles.")
-    data = jittered(codes.tensor.float(), seed, codes.space)
+    with torch.inference_mode(False), torch.enable_grad():
+        return _fitted(jittered(codes.tensor.clone().float(), seed, codes.space), codes.space, structure_rows, epochs, seed,
+                       state, on_step)
+
+
+def _fitted(data: Tensor, space: Any, structure_rows: int, epochs: int | None, seed: int, state: Path | None,
+            on_step: OnStep | None) -> StyleSampler:
     epochs = max(1, ROW_EPOCHS // len(data)) if epochs is None else epochs
-    config = StyleSamplerConfig(structure_rows, data.shape[1] - structure_rows, data.shape[2], space=codes.space)  # type: ignore[arg-type]
+    config = StyleSamplerConfig(structure_rows, data.shape[1] - structure_rows, data.shape[2], space=space)
     with torch.random.fork_rng(devices=[]):
         sampler = StyleSampler(config)
-    done = _begin(sampler, seed, state, {"seed": seed, "epochs": epochs, "shape": list(data.shape)})
+    told = {"seed": seed, "epochs": epochs, "shape": list(data.shape)}
+    done = _begin(sampler, seed, state, told)
     for part, number in PARTS.items():
         rows = data[:, :structure_rows] if part == "structure" else data[:, structure_rows:]
         for epoch in range(done - number * epochs, epochs):
             _epoch(sampler, part, rows.flatten(1), epoch, 2 * seed + number)
             done += 1
             if state is not None and (done % SAVED_EVERY == 0 or done == 2 * epochs):
-                _save(sampler, state, done, {"seed": seed, "epochs": epochs, "shape": list(data.shape)})
+                _save(sampler, state, done, told)
             if on_step is not None:
                 on_step(done, 2 * epochs, None)
     return sampler.eval().requires_grad_(False)

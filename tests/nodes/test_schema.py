@@ -22,6 +22,7 @@ NODES = ("LoadStyleGAN", "SaveStyleGAN", "BlendStyleGANsByResolution", "BlendSty
          "TuneModelToImage", "ApplyModelDelta", "SaveModelDelta", "LoadModelDelta",
          "SampleTrainingPairs", "FineTuneOnPairs", "TrainingData", "TrainingOptions", "FineTuneStyleGAN", "TrainingCurves",
          "TrainGANEncoder",
+         "TrainDualStyleGAN", "TrainStyleSampler",
          "FID", "PerceptualPathLength", "LinearSeparability")
 """Released ids; they never change."""
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}

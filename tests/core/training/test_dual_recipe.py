@@ -218,6 +218,11 @@ def test_presets_say_what_they_give_up() -> None:
     assert not gave_up(PUBLISHED)
     small, draft = (gave_up(PRESETS[name]) for name in ("small", "draft"))
     assert len(small) == len(draft) == 9 and any("80 steps a drawing in place of 300" in said for said in small)
+    halved = PRESETS["small"].scaled(0.5)
+    assert (halved.destylize_steps, halved.refine_steps, halved.style, halved.batch_size) == (40, 20, 0.05, 8)
+    assert replace(PRESETS["draft"], refine_steps=0).scaled(0.001).refine_steps == 0
+    with pytest.raises(InvalidInput, match="above 0"):
+        PUBLISHED.scaled(0.0)
     assert [choose_kind(d) for d in (0.4, 0.7, 1.1)] == ["caricature", "cartoon", "anime"]
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -237,3 +241,44 @@ def test_a_published_training_file_goes_on_with_its_optimizers(golden) -> None:
     assert float(get_adam(work.trainer, "G")[name]["step"]) == before + 2, "a main and a path step"
     plain = published_start(golden("ckpt_formats").file("generator-001400.pt"))
     assert not plain.fresh and not plain.adam and "fresh" in plain.note
+
+
+WORKER = """
+import sys, torch
+torch.set_num_threads(1)
+sys.path.insert(0, sys.argv[1])
+from tests.core.training.test_dual_stages import SHARED, shared
+from stylegan_core.training.processes import join_processes, leave_processes
+processes = join_processes()
+work = shared(processes=processes)
+work.run()
+torch.save(work.trainer.E.state_dict(), f"{sys.argv[2]}/{processes.rank}.pt")
+leave_processes()
+"""
+SHARED = (Stage("structure", 1, STAGE_2, 5), Stage("drawings", 2, STAGE_3["cartoon"]))
+
+
+def shared(**more) -> DualStages:
+    torch.manual_seed(0)
+    dual = DualStyleGAN.over(mobile().double()).double().eval().requires_grad_(False)
+    micro = None if "processes" in more else 4
+    return stages(dual, StagePlan(SHARED, batch_size=8, micro_batch=micro), features=Features.embedded().double(), **more)
+
+
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    """torch's own launch environment, gloo, float64; the one process takes the batch in the parts that the two do."""
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER, encoding="utf-8")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    root = str(Path(__file__).parents[3])
+    started = [subprocess.Popen([sys.executable, str(script), root, str(tmp_path)], cwd=root, env={
+        **os.environ, "WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}) for rank in range(2)]
+    one = shared()
+    one.run()
+    assert [process.wait(300) for process in started] == [0, 0]
+    for rank in range(2):
+        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        assert all((found[k] - t).abs().max() < 1e-6 for k, t in one.trainer.E.state_dict().items())

@@ -27,7 +27,8 @@ def test_codes_are_repeated_and_jittered_as_published() -> None:
 
 def test_a_stopped_sampler_goes_on(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("stylegan_core.training.style_sampler.SAVED_EVERY", 2)
-    whole = fit_sampler(bank(), 2, epochs=3).state_dict()
+    with torch.inference_mode():  # as ComfyUI runs its nodes
+        whole = fit_sampler(bank(), 2, epochs=3).state_dict()
     state = tmp_path / "sampler.safetensors"
 
     def stop(done: int, total: int, shown: object) -> None:
