@@ -117,8 +117,9 @@ def toonify(photo: Tensor, base: Generator, toon: Generator, options: ToonOption
     found = _inverted(base, crops, options, on_step, encoder, folders)
     toons = render(blended, found.latents, precision=options.precision).clamp(-1, 1)
     drawn = found.images if found.images.shape == toons.shape else render(base, found.latents).clamp(-1, 1)
-    pasted, mask = paste(photo, toons, places, options, drawn)
-    notes = (*found.notes, found.latents.note(base), strength_note(options.strength), *pasting_notes(mask, places))
+    near = drawn if options.inversion is not None else None  # an encoder's picture differs from hair as much as from a hat
+    pasted, mask = paste(photo, toons, places, options, near)
+    notes = (*found.notes, strength_note(options.strength), *pasting_notes(mask, places))
     return Toonified(crops, tuple(places), found.latents, drawn, found.losses, toons, pasted, mask, tuple(filter(None, notes)))
 
 

@@ -32,9 +32,9 @@ FACE_CENTER, FACE_RADII = (0.0, 0.24), (0.43, 0.56)
 SHARPNESS = 14.0
 """Log odds of the egg over one radius."""
 SURE = 1.5
-"""Log odds of the egg at most: in its middle, colors and the reconstruction decide, but for the face."""
+"""Log odds of egg and reconstruction together at most: in the egg's middle colors decide, but for the face."""
 COLOR_BINS, COLOR_ODDS = 14, 2.0
-COLOR_MOST = 2.5
+COLOR_MOST = 5.0
 """Log odds of a color for the head at most; against it, MOST."""
 ROUNDS = 7
 DIFFERENCE_BLUR, DIFFERENCE_ODDS = 4.0, 3.5
@@ -88,7 +88,7 @@ def _one(photo: Tensor, other: Tensor | None, points: Tensor, grow: float) -> Te
     inner = ((1.3 - face) / 0.4).clamp(0, 1)
     mask = (egg + fit).sigmoid()
     for sigma in (*(FINE,) * (ROUNDS - 1), SMOOTH):  # what is inside tells its colors, and they tell what is inside (GrabCut)
-        odds = egg.clamp(max=SURE) + fit + _color_odds(lab, torch.maximum(mask, inner), 1 - torch.maximum(mask, inner))
+        odds = (egg + fit).clamp(max=SURE) + _color_odds(lab, torch.maximum(mask, inner), 1 - torch.maximum(mask, inner))
         mask = _blurred(odds.sigmoid()[None], sigma)[0]
     mask = without_holes(torch.maximum(mask, inner))
     guide = ((photo + 1) / 2).clamp(0, 1)[None]

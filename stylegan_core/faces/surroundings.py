@@ -23,6 +23,8 @@ WORK_SIZE = 256
 """Pixels a side at which outlines are found and colors carried."""
 SLACK = 0.03
 """How far the new head may stand out beyond the old one, as a share of the side: more would cover hands, hats, collars."""
+RIM = 0.012
+"""Of the old head's outline, which the soft edge would leave as a line."""
 UNCOVERED = 0.14
 """How far from the new head the old one may have stood out: what lies farther off, such as an arm, was no head."""
 UNSURE = (0.3, 0.8)
@@ -67,7 +69,7 @@ def replace_head(crop: Tensor, photo: Tensor, seen: Tensor | None = None,
     points = [found]
     new_head = head_mask(new[None], None, points)[0] * _grown(old_head, SLACK)
     near = gaussian_blur(_grown(new_head, UNCOVERED), EDGE)
-    both = ((torch.maximum(old_head * near, new_head) - UNSURE[0]) / (UNSURE[1] - UNSURE[0])).clamp(0, 1)
+    both = ((torch.maximum(_grown(old_head, RIM) * near, new_head) - UNSURE[0]) / (UNSURE[1] - UNSURE[0])).clamp(0, 1)
     outside = (_grown(both, SLACK / 3) < SOLID).to(small)
     tint = carried_in(gaussian_blur(small - new, 2.0), outside) * (DOUBT * (1 - new_head)).clamp(max=1)
     crop = crop + functional.interpolate(tint[None], size=crop.shape[-2:], mode="bilinear", align_corners=False)[0]

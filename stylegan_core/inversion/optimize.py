@@ -137,7 +137,7 @@ class Inverter(Optimization[InversionResult]):
         if self._full_is_left and (self._position >= self.options.small_steps or not self.active):
             self._go_full()
         self._position += 1
-        self.step(self._position / self.steps)
+        self.step(self.options.progress(self._position, self.full))
         return self.preview
 
     def step(self, t: float) -> dict[str, Tensor]:

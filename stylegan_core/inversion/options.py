@@ -86,6 +86,10 @@ class InversionOptions:
         """Steps before full_steps begin."""
         return self.steps - min(self.full_steps, self.steps // 4)
 
+    def progress(self, step: int, full: bool = False) -> float:
+        """Of step 1, 2, ... in the schedule; the full steps go through its last quarter, so that they still move."""
+        return 1 - (self.steps - step) / (self.steps - self.small_steps) / 4 if full else step / self.steps
+
     def losses(self) -> LossWeights:
         """What the reconstruction loss takes of these."""
         return LossWeights(**{field.name: getattr(self, field.name) for field in fields(LossWeights)})

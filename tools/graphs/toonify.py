@@ -9,13 +9,8 @@ from .parts import FOLDER, MASKS, Blueprint, Group, Node, Out, encoder, found, l
 BLEND = Node("blend", "AtelierBlendStyleGANsByResolution",
              {"base": Out("base"), "other": Out("toon"), "swap_at": "1024", "coarse": "other"})
 RENDER = Node("render", "AtelierGenerateImage", {"model": Out("blend"), "latents": Out("invert")})
-
-def pasted(found_by: str = "invert") -> Node:
-    return Node("paste", "AtelierPasteFacesBack", {"image": Out("photo"), "crops": Out("render"), "faces": Out("align", 1),
-                                                   "reconstruction": Out(found_by, 1)})
-
-
-PASTE = pasted()
+WHERE = {"image": Out("photo"), "crops": Out("render"), "faces": Out("align", 1)}
+PASTE = Node("paste", "AtelierPasteFacesBack", {**WHERE, "reconstruction": Out("invert", 1)})
 MODELS = [loader("base", "base"), loader("toon", "figurine"), encoder()]
 
 TOONIFY = [
@@ -47,7 +42,8 @@ TOONIFY_FOLDER = [
     Group("2 Models", MODELS),
     Group("3 Find the faces", found(Out("base"), polish=False)),
     Group("4 Blend and draw", [
-        BLEND, Node("render", "AtelierGenerateImage", {"model": Out("blend"), "latents": Out("encode")}), pasted("encode")]),
+        BLEND, Node("render", "AtelierGenerateImage", {"model": Out("blend"), "latents": Out("encode")}),
+        Node("paste", "AtelierPasteFacesBack", WHERE)]),
     Group("5 Results", [save("save_pasted", Out("paste"), "toonify_folder/pasted")]),
 ]
 

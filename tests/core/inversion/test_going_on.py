@@ -148,6 +148,12 @@ def test_the_last_steps_are_the_whole_models(two_depths) -> None:
     assert torch.equal(found.losses["total"], totals[9:].amin(0)) and totals.shape == (12, 2)
 
 
+def test_full_steps_go_through_the_schedules_end() -> None:
+    options = sg.InversionOptions(steps=200, full_steps=4)
+    assert [options.progress(step, full=True) for step in (197, 198, 199, 200)] == [0.8125, 0.875, 0.9375, 1.0]
+    assert options.progress(50) == 0.25 and options.learning_rate(options.progress(197, True)) > 0.8 * options.lr
+
+
 def test_what_settles_early_still_ends_in_the_whole_model(two_depths) -> None:
     _, large, images = two_depths
     options = replace(FAST, steps=40, full_steps=4, patience=2, tolerance=0.9)
