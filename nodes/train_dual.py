@@ -27,6 +27,8 @@ from .types import Style as StyleWire
 
 GRADIENT_FACTOR = 16
 """Activations of a DualStyleGAN, a discriminator and their judges kept for the backward pass, against a plain rendering's."""
+LARGEST = 0x3FFFFFFF
+"""Of seeds as training takes them."""
 TICKS = 1000
 """Of the bar, one stage."""
 
@@ -55,7 +57,7 @@ class TrainDualStyleGAN(io.ComfyNode):
                 io.Boolean.Input("resume", default=True, tooltip="Go on with the run of this name; off: refuse one."),
                 StyleGAN.Input("styled", optional=True, tooltip="The base fine-tuned on the drawings, where you have it; "
                                                                 "else it is made first."),
-                advanced(io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFF, control_after_generate=False,
+                advanced(io.Int.Input("seed", default=0, min=0, max=MAX_SEED, control_after_generate=False,
                                       tooltip="Seed of the run.")),
                 advanced(io.Boolean.Input("faces", default=True, tooltip="Drawings without a face behind them are left out; "
                                                                          "off for a base that draws other things.")),
@@ -75,7 +77,7 @@ class TrainDualStyleGAN(io.ComfyNode):
     def execute(cls, base: Resident, encoder: Resident, data: PictureSet, preset: str, kind: str, run: str, resume: bool,
                 styled: Resident | None = None, seed: int = 0, faces: bool = True, length: float = 1.0,
                 drawings: int = 0) -> io.NodeOutput:
-        folder, bar = files.run_folder(run), progress()
+        folder, bar, seed = files.run_folder(run), progress(), seed & LARGEST
         on_device(base, encoder, *([styled] if styled else []), batch=GRADIENT_FACTOR)
         dual = base.core if isinstance(base.core, sg.DualStyleGAN) else None
         options = replace(PRESETS[preset].scaled(length), kind=kind, seed=seed, faces=faces)
@@ -117,7 +119,7 @@ class TrainStyleSampler(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Resident, styles: sg.Styles, epochs: int, seed: int) -> io.NodeOutput:
-        dual, seed = dual_on_device(model), seed & 0x3FFFFFFF
+        dual, seed = dual_on_device(model), seed & LARGEST
         styles.codes.check(dual.base)
         codes = styles.codes if styles.codes.space in ("z+", "w+") else styles.on(dual).codes
         folder = files.output_folder(files.TRAINING)
