@@ -99,7 +99,8 @@ class LinearSeparability(io.ComfyNode):
             search_aliases=["disentanglement", "ls", "attributes"],
             inputs=[
                 StyleGAN.Input("model", tooltip="The generator to measure."),
-                io.Int.Input("count", default=400, min=16, max=400000, tooltip="Samples; the paper takes 200000."),
+                io.Int.Input("count", default=2000, min=16, max=400000,
+                             tooltip="Samples, more than twice the latents' dimensions; the paper takes 200000."),
                 seed_input("samples"),
             ],
             outputs=outputs())

@@ -28,7 +28,8 @@ GRADIENT_FACTOR = 12
 BATCH = 4
 """Pictures of a step for which room is asked; more go in rounds."""
 PAIRS, USUAL, ENCODER = PairsOptions(), TransferOptions(), EncoderOptions()
-OF_PRESET = {"kimg": 0, "freeze_d": -1, "pull_features": -1, "batch_size": 0, "tick_kimg": 0, "patience": -1, "r1_gamma": 0}
+OF_PRESET = {"kimg": 0, "lr": 0, "freeze_d": -1, "pull_features": -1, "batch_size": 0, "tick_kimg": 0, "patience": -1,
+             "r1_gamma": 0}
 """Values that leave a setting to the preset or a rule."""
 
 
@@ -161,8 +162,8 @@ class TrainingOptionsNode(io.ComfyNode):
                                tooltip="How strongly shapes are drawn to the parent's; -1: the preset's."),
                 io.Int.Input("seed", default=0, min=0, max=MAX_SEED, control_after_generate=False, tooltip="Seed of the run."),
                 advanced(io.Int.Input("batch_size", default=0, min=0, max=256, tooltip="Pictures a step; 0: the preset's.")),
-                advanced(io.Float.Input("lr", default=USUAL.lr, min=1e-6, max=0.1, step=1e-4, round=False,
-                                        tooltip="Learning rate.")),
+                advanced(io.Float.Input("lr", default=0.0, min=0.0, max=0.1, step=1e-4, round=False,
+                                        tooltip="Learning rate; 0: what suits the model's family.")),
                 advanced(io.Float.Input("r1_gamma", default=0.0, min=0.0, max=1000.0, step=0.01,
                                         tooltip="Weight of R1; 0: a rule by size and batch.")),
                 advanced(io.Int.Input("path_length_every", default=0, min=0, max=64,

@@ -196,6 +196,8 @@ def separate(model: Generator, judge: Callable[[Tensor], Tensor], name: str, att
     columns, measures = [], []
     for i, space in enumerate("zw"):
         score, bits = linear_separability(torch.cat([pair[i] for pair in codes]), found)
-        measures.append(Measure(f"{name} in {space}", score, f"{attributes} attributes, {count} samples"))
+        few = count // 2 <= codes[0][i].shape[1]
+        told = "; a line always parts so few, take more than twice the latents' dimensions" if few else ""
+        measures.append(Measure(f"{name} in {space}", score, f"{attributes} attributes, {count} samples{told}"))
         columns.append(bits)
     return measures, torch.stack(columns, dim=1)

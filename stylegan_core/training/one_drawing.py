@@ -40,6 +40,8 @@ OnStep = Callable[[int, int, Tensor | None], None]
 Structure = Literal["kept", "taken"]
 MIXED = {"kept": 64, "taken": 16}
 """Rows from so many px on are random while the child learns; layers from half of that on may change."""
+RATE, RATES = 2e-3, {"mobilestylegan": 5e-4}
+"""The usual rate, and of generators without equalized weights."""
 SAMPLES, PREVIEWS, CELL = 8, 10, 256
 
 
@@ -49,7 +51,8 @@ class OneDrawingOptions:
 
     steps: int = 300
     batch: int = 2
-    lr: float = 2e-3
+    lr: float | None = None
+    """None: 0.002, or 0.0005 for a MobileStyleGAN, whose weights are not equalized."""
     structure: Structure = "kept"
     """kept: faces keep their own shapes and take the drawing's rendering; taken: they take its features' shapes as well."""
     own_share: float = 0.3
@@ -139,7 +142,8 @@ class OneDrawing:
         names = tuple(f"{x.name}." for x in self.base.layers if x.resolution in sides)
         trained = {name: p for name, p in self.model.synthesis.named_parameters() if name.startswith(names)}
         self.rows = rows_between(self.base, f"{first}-")
-        fit = FitOptions(options.steps, options.lr, (0.0, 0.99), warm_up=5, floor=0.1, average=0.9, save_every=25,
+        rate = RATES.get(self.base.kind, RATE) if options.lr is None else options.lr
+        fit = FitOptions(options.steps, rate, (0.0, 0.99), warm_up=5, floor=0.1, average=0.9, save_every=25,
                          save_seconds=20)
         return Fitting(trained, self._step, fit, folder=self.folder, networks={"generator": self.model.synthesis})
 

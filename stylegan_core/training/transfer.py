@@ -83,9 +83,10 @@ class Transfer:
                                f"that many classes in dataset.json, or a model without.")
         dtype = next(base.parameters()).dtype
         if discriminator is None:
-            found, self.note = find_discriminator(base, self.data.resolution, dtype, options.seed)
+            found, self.note, fresh = find_discriminator(base, self.data.resolution, dtype, options.seed)
         else:
-            found, self.note = discriminator, "The discriminator was given."
+            found, self.note, fresh = discriminator, "The discriminator was given.", False
+        self.head_start = options.head_start(fresh)
         self.D = private_copy(found).to(device)
         if self.D.img_resolution != self.data.resolution or self.data.resolution > base.img_resolution:
             raise InvalidInput(f"The pictures were prepared at {self.data.resolution} px, the discriminator looks at "
@@ -116,7 +117,7 @@ class Transfer:
         ada = AdaController(options.ada_target, images_per_unit=1000 * options.ada_kimg, p=options.augment_p or 0.0,
                             reduce=self.processes.sum) if options.augment != "none" else None
         self.ada, self.fixed_p = ada, fixed
-        trainer = Trainer(self.G, self.D, self.E, options.step_options(self.data.resolution), trainable, ada,
+        trainer = Trainer(self.G, self.D, self.E, options.step_options(self.data.resolution, kind), trainable, ada,
                           self.processes.sum)
         trainer.noise_mode = "const" if kind == "mobilestylegan" else "random"  # its noise has no learned strength
         for strength, make in ((options.pull_weights, weight_pull), (options.pull_features, feature_pull)):
@@ -177,8 +178,9 @@ class Transfer:
     def step(self) -> dict[str, Tensor]:
         """One iteration -> loss by phase."""
         i, options, losses = self.iteration, self.options, {}
+        learns = self.images_shown >= self.head_start
         phases: list[tuple[Phase, bool]] = [
-            ("Gmain", True), ("Greg", bool(options.G_reg_interval) and i % (options.G_reg_interval or 1) == 0),
+            ("Gmain", learns), ("Greg", learns and bool(options.G_reg_interval) and i % (options.G_reg_interval or 1) == 0),
             ("Dmain", True), ("Dreg", i % options.D_reg_interval == 0)]
         for name, due in phases:
             if due:
@@ -271,7 +273,7 @@ class Transfer:
             self.iteration = now
 
     def _set_rate(self) -> None:
-        options = self.options.step_options(self.data.resolution)
+        options = self.options.step_options(self.data.resolution, self.base.kind)
         for tag, optimizer in self.trainer.optimizers.items():
             for group in optimizer.param_groups:
                 group["lr"] = options.adam(tag)["lr"] * self.facts["rate"]

@@ -16,6 +16,8 @@ from .ada import SETS
 from .data import PictureSet
 from .options import TrainOptions
 
+RATE, RATES = 0.002, {"mobilestylegan": 0.0002}
+"""The usual rate, and of generators without equalized weights: Adam's steps are absolute."""
 MAY_CHANGE = ("kimg", "tick_kimg", "checkpoint_minutes", "micro_batch", "patience")
 """A run may be made longer, saved more often, fitted to another device."""
 
@@ -29,8 +31,13 @@ class TransferOptions:
     batch_size: int = 8
     micro_batch: int | None = None
     """Pictures in one pass; None: the whole batch, halved when memory runs out."""
-    lr: float = 0.002
+    lr: float | None = None
+    """Of the generator; None: 0.002, or 0.0002 for a MobileStyleGAN, whose weights are not equalized."""
     D_lr: float | None = None
+    """None: 0.002, whatever the generator's."""
+    D_first_kimg: float | None = None
+    """Thousands of pictures that teach the discriminator alone; None: a tenth of the run, 1 at most, for one that starts from
+    random numbers and would lead the generator astray, and none otherwise."""
     r1_gamma: float | None = None
     """None: 0.0002 R^2 / batch, StyleGAN2-ADA's rule."""
     pl_weight: float = 2.0
@@ -72,6 +79,9 @@ class TransferOptions:
     def __post_init__(self) -> None:
         check_numbers(self, "Training", signed=("ada_target",))
         px_spans(self.layers)
+        if any(rate is not None and rate <= 0 for rate in (self.lr, self.D_lr)) or (self.D_first_kimg or 0) < 0:
+            raise InvalidInput(f"Rates of {self.lr} and {self.D_lr} can't be; use numbers above 0, and 0 or more for a head "
+                               f"start.")
         if self.kimg <= 0 or self.tick_kimg <= 0 or self.checkpoint_minutes < 0 or self.batch_size < 1:
             raise InvalidInput(f"A run of {self.kimg} thousand pictures in batches of {self.batch_size} can't be; use numbers "
                                f"above 0.")
@@ -88,11 +98,17 @@ class TransferOptions:
         if self.micro_batch is not None and self.micro_batch < 1:
             raise InvalidInput("micro_batch is a number of pictures; use 1 or more.")
 
-    def step_options(self, resolution: int, **more: Any) -> TrainOptions:
-        """What each step needs; resolution: that the discriminator sees."""
+    def head_start(self, fresh: bool) -> float:
+        """Pictures shown before the generator learns as well; fresh: whether the discriminator's weights are random."""
+        own = min(self.kimg / 10, 1.0) if fresh else 0.0
+        return 1000 * (own if self.D_first_kimg is None else self.D_first_kimg)
+
+    def step_options(self, resolution: int, kind: str = "stylegan2", **more: Any) -> TrainOptions:
+        """What each step needs; resolution: that the discriminator sees. kind: of the generator."""
+        lr = RATES.get(kind, RATE) if self.lr is None else self.lr
         gamma = 0.0002 * resolution**2 / self.batch_size if self.r1_gamma is None else self.r1_gamma
         ema = min(self.batch_size * 10 / 32, self.kimg / 10) if self.ema_kimg is None else self.ema_kimg
-        return TrainOptions(lr=self.lr, D_lr=self.D_lr, r1_gamma=gamma, pl_weight=self.pl_weight, batch_size=self.batch_size,
+        return TrainOptions(lr=lr, D_lr=self.D_lr or RATE, r1_gamma=gamma, pl_weight=self.pl_weight, batch_size=self.batch_size,
                             G_reg_interval=self.G_reg_interval, D_reg_interval=self.D_reg_interval, ema_kimg=ema,
                             w_avg_beta=0.995 if self.train_mapping else 1.0, **more)
 

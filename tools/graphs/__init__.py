@@ -14,6 +14,7 @@ from .style import (
     UNSEEN_STYLE,
 )
 from .toonify import BLEND_GRID, SAMPLE_AND_MIX, TOON_INTO_PIPELINE, TOONIFY, TOONIFY_BLUEPRINT, TOONIFY_FOLDER
+from .training import DISTILL_A_LOOK, SCORE_A_MODEL, STYLE_FROM_ONE_DRAWING, TRAIN_YOUR_STYLE
 
 __all__ = ["BLUEPRINTS", "WORKFLOWS", "Blueprint", "Group", "Node", "Out"]
 
@@ -31,6 +32,10 @@ WORKFLOWS: dict[str, tuple[list[Group], str]] = {
     "destylize_and_restyle": (DESTYLIZE_AND_RESTYLE, "3_restyled"),
     "unseen_style": (UNSEEN_STYLE, "3_faces"),
     "portrait_generator": (PORTRAIT_GENERATOR, "new"),
+    "distill_a_look": (DISTILL_A_LOOK, "drawn"),
+    "train_your_style": (TRAIN_YOUR_STYLE, "data"),
+    "style_from_one_drawing": (STYLE_FROM_ONE_DRAWING, "drawn"),
+    "score_a_model": (SCORE_A_MODEL, "fid"),
 }
 """Name -> what stands on the canvas, and the prefix of the picture that becomes the thumbnail."""
 

@@ -22,9 +22,12 @@ SHOWS_PICTURE = {
     "LoadImage", "SaveImage", "PreviewImage", "SaveVideo", "AtelierAlignFaces", "AtelierInvertWithEncoder",
     "AtelierInvertByOptimization", "AtelierInvertVideo", "AtelierTuneModelToImage", "AtelierReconstructionReport",
     "AtelierBlendPreviewGrid", "AtelierDirectionPreviewGrid", "AtelierPickStyle", "AtelierRecommendStyle",
-    "AtelierDestylizePortrait", "AtelierRefineStyle"}
+    "AtelierDestylizePortrait", "AtelierRefineStyle", "AtelierSampleTrainingPairs", "AtelierFineTuneOnPairs",
+    "AtelierTrainingData", "AtelierFineTuneStyleGAN", "AtelierTrainGANEncoder", "AtelierTrainingCurves", "AtelierFID",
+    "AtelierPerceptualPathLength", "AtelierLinearSeparability"}
 SHOWS_LIVE = {"AtelierBlendPreviewGrid", "AtelierInvertByOptimization", "AtelierTuneModelToImage",
-              "AtelierDestylizePortrait", "AtelierRefineStyle"}
+              "AtelierDestylizePortrait", "AtelierRefineStyle", "AtelierFineTuneOnPairs", "AtelierFineTuneStyleGAN",
+              "AtelierTrainGANEncoder", "AtelierTrainingData"}
 STRIP = 150
 """Pixels of the pictures that a blend is chosen by, where faces are linked to it."""
 SHOWS_TEXT = {

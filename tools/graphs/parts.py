@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PORTRAIT, CLIP, FOLDER = "atelier_portrait.jpg", "atelier_clip.mp4", "atelier_portraits"
+DRAWINGS = "atelier_drawings"
 """What the pack lays into ComfyUI's input folder, so that the loading nodes have something at once."""
 
 

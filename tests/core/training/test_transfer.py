@@ -312,7 +312,7 @@ def test_a_pull_keeps_the_child_near(pull) -> None:
 
 @pytest.mark.parametrize(("change", "sentence"), [
     ({"kimg": 0}, "can't be"), ({"augment": "all"}, "no set of augmentations"), ({"mixing": 2}, "probability"),
-    ({"freeze_d": -1}, "0 or more"), ({"judge_resolution": 12}, "power of two"), ({"micro_batch": 0}, "1 or more"),
+    ({"freeze_d": -1}, "from 0 on"), ({"judge_resolution": 12}, "power of two"), ({"micro_batch": 0}, "1 or more"),
 ])
 def test_bad_settings(change, sentence) -> None:
     with pytest.raises(sg.InvalidInput, match=sentence):
@@ -325,7 +325,7 @@ def test_a_run_is_refused_that_is_another(tmp_path) -> None:
         open_run(tmp_path / "run", model, data, OPTIONS, resume=True)
     with pytest.raises(sg.InvalidInput, match="resume it or choose another"):
         open_run(tmp_path / "run", model, data, OPTIONS)
-    with pytest.raises(sg.InvalidInput, match=r"lr \(was 0.002, now 0.1\); on resuming only kimg"):
+    with pytest.raises(sg.InvalidInput, match=r"lr \(was None, now 0.1\); on resuming only kimg"):
         open_run(tmp_path / "run", model, data, replace(OPTIONS, lr=0.1), resume=True)
     open_run(tmp_path / "run", model, data, replace(OPTIONS, kimg=3), resume=True).close()
     settings = tmp_path / "run/settings.json"
@@ -454,3 +454,20 @@ def test_every_picture_comes_once_an_epoch() -> None:
     drawn = np.concatenate([rows_of(i * 4, 4, 10, seed=3) for i in range(5)])
     assert sorted(drawn[:10]) == list(range(10)) == sorted(drawn[10:]) and list(drawn[:10]) != list(drawn[10:])
     assert np.array_equal(rows_of(7, 9, 10, 3), drawn[7:16])
+
+
+def test_a_fresh_discriminator_learns_alone_first() -> None:
+    from tests.nodes.support import tiny
+
+    model = tiny(1)
+    transfer = Transfer(model, pictures(side=32), replace(OPTIONS, kimg=0.08, D_first_kimg=0.016, batch_size=8))
+    before = weights(transfer)
+    assert set(transfer.step()) == {"Dmain", "Dreg"} and "fresh one" in transfer.note
+    after = weights(transfer)
+    assert all(torch.equal(before[k], after[k]) for k in before if k.startswith("G.") and not k.endswith("w_avg"))
+    assert any(not torch.equal(before[k], after[k]) for k in before if k.startswith("D."))
+    transfer.step()
+    assert "Gmain" in transfer.step() and transfer.head_start == 16
+    rates = {tag: group["lr"] for tag in "GD" for group in transfer.trainer.optimizers[tag].param_groups}
+    assert rates["G"] == pytest.approx(2e-4 * 2 / 3) and rates["D"] > 1e-3, "a MobileStyleGAN's weights are not equalized"
+    assert TransferOptions(kimg=5).head_start(fresh=False) == 0 and TransferOptions(kimg=5).head_start(fresh=True) == 500
