@@ -31,7 +31,7 @@ def inverted(steps=2, **more):
 def toonified(prefix, count=FRAMES, first=4, **more):
     return clip(count) | {
         "base": load(), "toon": load("tiny_toon.safetensors"), "faces": aligned(), "numbers": options(first),
-        "invert": inverted(), "image": generate(["toon", 0], ["invert", 0]),
+        "invert": inverted(faces=["faces", 1]), "image": generate(["toon", 0], ["invert", 0]),
         "back": node("AtelierPasteFacesBack", image=["clip", 0], crops=["image", 0], faces=["faces", 1], feather=0.1,
                      color_match=0.0),
         "save": save(["back", 0], f"{prefix}/back"), "save_clip": save(["clip", 0], f"{prefix}/clip"),
