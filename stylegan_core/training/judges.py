@@ -17,21 +17,20 @@ from ..networks.generators.base import Generator
 from ..networks.mapping import FullyConnected, MappingConfig
 
 BUILT_IN = "discriminator"
+FRESH = ("The model's file has no discriminator that fits, so a fresh one learns along; expect the first thousand pictures to "
+         "teach it alone, and every tensor of it to start from random numbers.")
 SIZES = {"full": (16384, 512), "small": (4096, 128)}
 """Channels times pixels of a fresh discriminator, and channels at most; small: for a CPU."""
 
 
 def find_discriminator(base: Generator, resolution: int, dtype: torch.dtype = torch.float32,
-                       seed: int = 0) -> tuple[nn.Module, str, bool]:
-    """(discriminator that looks at `resolution` px, a sentence on where it is from, whether it is fresh). seed: of a fresh
-    one's weights."""
+                       seed: int = 0) -> tuple[nn.Module, str]:
+    """(discriminator that looks at `resolution` px, a sentence on where it is from). seed: of a fresh one's weights."""
     found = own_discriminator(base, resolution, dtype)
     if found is not None:
-        return found, f"The discriminator is the one of {Path(found.info.source).name or 'the model'}.", False  # type: ignore[union-attr]
+        return found, f"The discriminator is the one of {Path(found.info.source).name or 'the model'}."  # type: ignore[union-attr]
     size = "small" if resolution <= 128 or base.kind == "mobilestylegan" else "full"
-    return fresh_discriminator(base, resolution, size, seed).to(dtype), (
-        "The model's file has no discriminator that fits, so a fresh one learns along; expect the first thousand pictures to "
-        "teach it alone, and every tensor of it to start from random numbers."), True
+    return fresh_discriminator(base, resolution, size, seed).to(dtype), FRESH
 
 
 def own_discriminator(base: Generator, resolution: int, dtype: torch.dtype = torch.float32) -> nn.Module | None:

@@ -25,7 +25,7 @@ from ..runtime import private_copy
 from .ada import SETS, AdaController, draw_augmentations
 from .data import PictureSet, rows_of
 from .draws import draw_latents, draw_maps, generator_for
-from .judges import find_discriminator, frozen_layers
+from .judges import FRESH, find_discriminator, frozen_layers
 from .processes import Processes
 from .pulls import feature_pull, weight_pull
 from .rounds import Rounds
@@ -83,10 +83,10 @@ class Transfer:
                                f"that many classes in dataset.json, or a model without.")
         dtype = next(base.parameters()).dtype
         if discriminator is None:
-            found, self.note, fresh = find_discriminator(base, self.data.resolution, dtype, options.seed)
+            found, self.note = find_discriminator(base, self.data.resolution, dtype, options.seed)
         else:
-            found, self.note, fresh = discriminator, "The discriminator was given.", False
-        self.head_start = options.head_start(fresh)
+            found, self.note = discriminator, "The discriminator was given."
+        self.head_start = options.head_start(fresh=self.note == FRESH)
         self.D = private_copy(found).to(device)
         if self.D.img_resolution != self.data.resolution or self.data.resolution > base.img_resolution:
             raise InvalidInput(f"The pictures were prepared at {self.data.resolution} px, the discriminator looks at "
