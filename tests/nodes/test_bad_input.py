@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from prompts import aligned, generate, inverted, load, node, options, sample, sampled, save, swap
 from support import pixels, write_picture
 
@@ -49,13 +51,17 @@ def test_skipping_every_photograph_says_so(engine):
     assert_sentence(engine.fail(faces_of(photograph(engine, "skipped.png", 64, 64), when_none="skip")))
 
 
-def test_alpha_comes_back(engine):
-    photo = photograph(engine, "alpha.png", 60, 40, "RGBA")
+def test_alpha_comes_back(comfyui):
+    photo = photograph(comfyui, "alpha.png", 60, 40, "RGBA")
     prompt = faces_of(photo, when_none="whole image") | {
-        "back": node("AtelierPasteFacesBack", image=["photo", 0], crops=["faces", 0], faces=["faces", 1], feather=0.1,
+        "clear": node("JoinImageWithAlpha", image=["photo", 0], alpha=["photo", 1]),
+        "back": node("AtelierPasteFacesBack", image=["clear", 0], crops=["faces", 0], faces=["faces", 1], feather=0.1,
                      color_match=0.0)}
     prompt["save_back"] = save(["back", 0], "bad/alpha_back")
-    engine.succeed(prompt)
+    comfyui.succeed(prompt)
+    found, given = pixels(comfyui, "bad/alpha_back_*")[-1], np.asarray(Image.open(comfyui.base / "input/alpha.png"))
+    assert found.shape == given.shape == (40, 60, 4) and given[..., 3].std() > 1
+    assert np.abs(found[..., 3].astype(int) - given[..., 3]).max() <= 1
 
 
 @pytest.mark.slow

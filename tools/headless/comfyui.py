@@ -16,7 +16,8 @@ from . import PACK, Folders, Listener, Result
 NEEDS = ("torchsde", "torchvision", "transformers", "aiohttp", "av", "yaml", "scipy", "alembic", "sqlalchemy")
 """What ComfyUI can't start without, beside what this pack needs itself."""
 
-EXTRAS = ("mask", "preview_any", "video", "dataset", "images", "latent", "post_processing", "canny", "rebatch")
+EXTRAS = ("mask", "preview_any", "video", "dataset", "images", "latent", "post_processing", "canny", "rebatch",
+          "compositing")
 """Of ComfyUI's own further nodes, those that workflows use."""
 CACHE = {"lru": 0, "ram": 2.0, "ram_inactive": 4.0}
 """What newer versions ask for, in GB; the classic cache takes no notice of it."""
