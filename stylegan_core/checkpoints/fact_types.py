@@ -7,6 +7,7 @@ from dataclasses import is_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ..errors import LoadError
+from ..networks import FAMILIES
 
 WIDER: dict[Any, tuple[type, ...]] = {float: (int, float), bool: (bool, int)}
 """Types that stand for another: files write 256 for 256.0."""
@@ -14,7 +15,7 @@ WIDER: dict[Any, tuple[type, ...]] = {float: (int, float), bool: (bool, int)}
 
 def check_facts(config: type, facts: Mapping[str, Any]) -> None:
     """Raise LoadError for a fact that is named as a field of the config or of one inside it, and of none of their types."""
-    fields = _fields_of(config)
+    fields = FIELDS.get(config) or _fields_of(config)
     for name, value in facts.items():
         if name in fields and not any(_is_a(value, hint) for hint in fields[name]):
             raise LoadError(f"The file gives {name} = {str(value)[:80]!r}, which is of another type than this network's; the "
@@ -48,3 +49,8 @@ def _is_a(value: Any, hint: Any) -> bool:
         return isinstance(value, Mapping)
     wanted = kind or hint
     return not isinstance(wanted, type) or isinstance(value, WIDER.get(wanted, wanted))
+
+
+FIELDS = {config: _fields_of(config) for config, _ in FAMILIES.values()}
+"""Of every network; found at import, since the interpreter compiles annotations for it, and nothing is compiled while a file is
+read."""

@@ -13,6 +13,9 @@ import stylegan_core as sg
 from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 from stylegan_core.networks.mapping import MappingConfig
 
+CONTRAST = 0.4
+"""Standard deviation of a tiny model's pictures, which lie in about [-1, 1]."""
+
 
 def tiny(seed: int, channels: tuple[int, ...] = (16, 16, 16), mapping_seed: int = 0) -> MobileStyleGAN:
     """A random 32 px generator; equal mapping seeds make relatives."""
@@ -24,6 +27,9 @@ def tiny(seed: int, channels: tuple[int, ...] = (16, 16, 16), mapping_seed: int 
         model.mapping.load_state_dict(MobileStyleGAN(config).mapping.state_dict())
     for parameter in model.synthesis.parameters():
         parameter.data.mul_(0.7)
+    with torch.no_grad():  # pictures of full contrast: two that differ must not round to the same gray
+        ws = model.mapping(sg.sample_z(range(4), 16), truncation_psi=0.7)
+        model.synthesis.head.weight.mul_(CONTRAST / model.synthesis(ws).std())
     return model.eval()
 
 
