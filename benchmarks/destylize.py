@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 import stylegan_core as sg
-from tools.demo.make_targets import face_points
-from tools.demo.stylize import draw, move
+from tools.demo.stylize import draw, face_points, move
 
 FIRST_SEED, PSI = 900, 0.7
 

@@ -105,14 +105,15 @@ def train_dual(base: Generator, source: Source, encoder: PortraitEncoder | None,
     if start is not None and start.average.base.img_resolution != base.img_resolution:
         raise InvalidInput(f"The DualStyleGAN that is gone on from draws {start.average.img_resolution} px and the base "
                            f"{base.img_resolution} px; give the generator inside it as base.")
-    work = _Recipe(base, encoder, Path(out), options, styled, start, licence, processes, judges or DualJudges(), on_step)
     settings = {**options.plain(), "recipe": "dual", "base": _name(base), "encoder": _name(encoder), "styled": _name(styled),
                 "start": "" if start is None else _name(start.average)}
     folder = RunFolder(out, settings, resume, MAY_CHANGE) if processes.leads else None
     try:
-        return work.run(source)
+        return _Recipe(base, encoder, Path(out), options, styled, start, licence, processes, judges or DualJudges(), on_step,
+                       folder).run(source)
     finally:
         if folder is not None:
+            folder.forget()
             folder.close()
 
 
@@ -134,10 +135,13 @@ class _Recipe:
     processes: Processes
     judges: DualJudges
     on_step: OnStage | None
+    folder: RunFolder | None
     notes: list[str] = field(default_factory=list)
 
     def run(self, source: Source) -> DualResult:
         data = self._data(source)
+        if self.folder is not None and not self.folder.log_file.is_file():
+            self.folder.log({"note": f"{len(data)} drawings are ready."})
         styled = self._styled(data)
         codes = self._codes(data, styled)
         dual: DualStyleGAN = self._file(MODEL, lambda: self._trained(data, codes))
