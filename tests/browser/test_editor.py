@@ -14,7 +14,11 @@ NAMES = sorted(path.stem for path in (ROOT / "example_workflows").glob("*.json")
 BLUEPRINTS = sorted(path.stem for path in (ROOT / "subgraphs").glob("*.json"))
 QUICK = {"AtelierInvertByOptimization": {"quality": "quick"}, "AtelierInvertVideo": {"steps": 0},
          "AtelierTuneModelToImage": {"steps": 2}, "AtelierDestylizePortrait": {"steps": 2},
-         "AtelierRefineStyle": {"steps": 2}, "AtelierPickStyle": {"sheet_of": "picked"}, "AtelierRecommendStyle": {"count": 1}}
+         "AtelierRefineStyle": {"steps": 2}, "AtelierPickStyle": {"sheet_of": "picked"}, "AtelierRecommendStyle": {"count": 1},
+         "AtelierSampleTrainingPairs": {"count": 8}, "AtelierFineTuneOnPairs": {"steps": 4},
+         "AtelierFineTuneStyleGAN": {"steps": 3}, "AtelierTrainingData": {"resolution": "32"},
+         "AtelierTrainingOptions": {"kimg": 0.1, "tick_kimg": 0.1, "batch_size": 4}, "AtelierFID": {"count": 8},
+         "AtelierPerceptualPathLength": {"count": 2}, "AtelierLinearSeparability": {"count": 16}}
 """Widgets in place of the template's, so that a run is short."""
 OLD = "0.3.64"
 MINUTES = 10 * 60_000
