@@ -207,7 +207,7 @@ class FineTuneStyleGAN(io.ComfyNode):
                 TrainingOptions.Input("options", optional=True, tooltip="From Training Options; not for one drawing."),
                 advanced(io.Combo.Input("structure", options=["kept", "taken"], default="kept",
                                         tooltip="One drawing: faces keep their shapes, or take the drawing's.")),
-                advanced(io.Int.Input("steps", default=300, min=1, max=20000, tooltip="One drawing: steps.")),
+                advanced(io.Int.Input("steps", default=100, min=1, max=20000, tooltip="One drawing: steps.")),
             ],
             outputs=[StyleGAN.Output("child", tooltip="The best by score, else the last."),
                      io.Image.Output("samples", tooltip="A sheet of what the child draws."),
@@ -215,7 +215,7 @@ class FineTuneStyleGAN(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Resident, data: PictureSet, preset: str, run: str, resume: bool, options: dict | None = None,
-                structure: str = "kept", steps: int = 300) -> io.NodeOutput:
+                structure: str = "kept", steps: int = 100) -> io.NodeOutput:
         changes = {"structure": structure, "steps": steps} if preset == PRESETS[-1] else options or {}
         folder = files.run_folder(run)
         on_device(model, batch=GRADIENT_FACTOR * BATCH)

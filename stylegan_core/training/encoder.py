@@ -101,7 +101,7 @@ def fresh_encoder(base: Generator, seed: int = 0) -> tuple[CompactEncoder, Coord
         encoder = CompactEncoder(config).to(space.center)
     _draw_weights(encoder, seed)
     encoder.trunk.load_state_dict(LPIPS.embedded().trunk.state_dict())
-    encoder.center, encoder.axes = space.center.clone(), space.axes.clone()
+    encoder.center, encoder.axes = found.center.clone(), found.axes.flip(1).contiguous()
     with torch.no_grad():
         encoder.own.weight.mul_(0.1)
         encoder.common.weight.mul_(0.3)

@@ -49,7 +49,7 @@ SAMPLES, PREVIEWS, CELL = 8, 10, 256
 class OneDrawingOptions:
     """Every number of a run."""
 
-    steps: int = 300
+    steps: int = 100
     batch: int = 2
     lr: float | None = None
     """None: 0.002, or 0.0005 for a MobileStyleGAN, whose weights are not equalized."""

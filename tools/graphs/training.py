@@ -72,14 +72,14 @@ STYLE_FROM_ONE_DRAWING = [
     Group("1 One drawing", [
         note("## A style from one drawing\nWrite the name of a picture in ComfyUI/input into **folder**: a face, cut as "
              "the model's faces are (*Align Faces* does it). **structure** *kept*: faces keep their shapes; *taken*: they "
-             "take the drawing's. 300 steps are thorough."),
+             "take the drawing's. 60 steps leave much of the person, 200 little."),
         Node("data", "AtelierTrainingData",
              {"folder": f"{DRAWINGS}/toonhead_10.png", "resolution": "256", "licence": "CC BY 4.0"})]),
     Group("2 Learn it", [
         BASE,
         Node("learn", "AtelierFineTuneStyleGAN",
              {"model": Out("base"), "data": Out("data"), "preset": "one drawing", "run": "one_drawing", "structure": "taken",
-              "steps": 120}),
+              "steps": 60}),
         Node("keep", "AtelierSaveStyleGAN", {"model": Out("learn"), "name": "one_drawing"})]),
     Group("3 Faces in its style", [*faces("drawn", "learn"), save("save_drawn", Out("drawn"), "one_drawing/drawn"),
                                    save("save_samples", Out("learn", 1), "one_drawing/samples")]),
