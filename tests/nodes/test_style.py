@@ -107,7 +107,7 @@ def test_pairs_and_grids(engine, family):
         engine.succeed(transferred(f"combine/{how}", count=2, which="0, owl ink", combine=how))
         assert len(pixels(engine, f"combine/{how}_*.png")) == count
     pair, grid = pixels(engine, "combine/pair_*"), pixels(engine, "combine/grid_*").astype(int)
-    assert np.abs(grid[[0, 3]] - pair).max() <= 1
+    assert np.abs(grid[[0, 3]] - pair).max() <= 3  # batches of another size round otherwise
 
 
 def test_the_base_inside_draws_what_the_model_draws(engine, family):

@@ -47,7 +47,7 @@ PICTURES: dict[str, tuple[Prompt, dict[str, Any], dict[str, Any]]] = {
                              {"noise": "const", "noise_variant": 1, "latents": ["one", 0], "model": ["toon", 0]}),
     "AtelierPasteFacesBack": (PORTRAIT | {"drawn": generate(["toon", 0], ["one", 0])}, {
         "image": ["photo", 0], "crops": ["drawn", 0], "faces": ["faces", 1], "feather": 0.1, "color_match": 0.0,
-        "outline": "oval", "grain": 0.0}, {"feather": 0.4, "color_match": 1.0, "outline": "square", "grain": 1.0}),
+        "outline": "oval"}, {"feather": 0.4, "color_match": 1.0, "outline": "square"}),  # the portrait has no grain to give
     "AtelierMovingCrop": (PORTRAIT, {"image": ["photo", 0], "frames": 3, "size": 64, "zoom": 1.5, "sway": 0.15, "x": 0.4,
                                      "y": 0.1}, {"frames": 2, "size": 48, "zoom": 3.0, "sway": 0.9, "x": 0.9, "y": 0.9}),
     "AtelierDirectionPreviewGrid": (FOUND, {"model": ["base", 0], "directions": ["found", 0], "latents": ["one", 0],
