@@ -248,9 +248,9 @@ class PairsTrainer:
                 for name, p in self._own.items():
                     p.copy_(tensors[f"own.{name}"])
                     self.average[name].copy_(tensors[f"average.{name}"])
-            keys = ("step", "exp_avg", "exp_avg_sq")
-            state = {n: {k: tensors[f"adam.{k}.{n}"] for k in keys} for n in self._own} if own["step"] else {}
-            self.optimizer.load_by_name(self._own, state)
+                keys = ("step", "exp_avg", "exp_avg_sq")
+                state = {n: {k: tensors[f"adam.{k}.{n}"] for k in keys} for n in self._own} if own["step"] else {}
+                self.optimizer.load_by_name(self._own, state)
             self.step, self.pairs = int(own["step"]), int(own["pairs"])
             self.recent.update(own["recent"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
