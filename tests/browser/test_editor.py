@@ -18,7 +18,7 @@ QUICK = {"AtelierInvertByOptimization": {"quality": "quick"}, "AtelierInvertVide
          "AtelierSampleTrainingPairs": {"count": 8}, "AtelierFineTuneOnPairs": {"steps": 4},
          "AtelierFineTuneStyleGAN": {"steps": 3}, "AtelierTrainingData": {"resolution": "32"},
          "AtelierTrainingOptions": {"kimg": 0.1, "tick_kimg": 0.1, "batch_size": 4}, "AtelierFID": {"count": 8},
-         "AtelierPerceptualPathLength": {"count": 2}, "AtelierLinearSeparability": {"count": 16}}
+         "AtelierPerceptualPathLength": {"count": 4}, "AtelierLinearSeparability": {"count": 16}}
 """Widgets in place of the template's, so that a run is short."""
 OLD = "0.3.64"
 MINUTES = 10 * 60_000
@@ -47,6 +47,8 @@ def run(editor):
     editor.ask("queue")
     ended = editor.ask("ended", timeout_ms=MINUTES)
     assert ended["kind"] == "execution_success", ended["detail"]
+    refused = editor.ask("evaluate", code="Object.keys(app.lastNodeErrors ?? {}).join()")
+    assert not refused, f"the host left out what needs the nodes {refused}"
 
 
 @pytest.mark.parametrize("vue", [False, True], ids=["canvas", "vue"])

@@ -42,7 +42,7 @@ QUICK = {
     "AtelierFineTuneStyleGAN": {"steps": 2},
     "AtelierTrainingOptions": {"kimg": 0.004, "batch_size": 4},
     "AtelierFID": {"count": 4},
-    "AtelierPerceptualPathLength": {"count": 1},
+    "AtelierPerceptualPathLength": {"count": 4},
     "AtelierLinearSeparability": {"count": 16},
     "AtelierTuneModelToImage": {"steps": 2},
     "AtelierDestylizePortrait": {"steps": 2},
