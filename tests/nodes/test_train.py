@@ -71,7 +71,7 @@ def test_a_style_is_trained_gone_on_with_and_measured(engine, drawings) -> None:
             "curves": node("AtelierTrainingCurves", run=run, after=["learn", 0]),
             "real": node("AtelierSampleTrainingPairs", model=["base", 0], count=8, psi=1.0, seed=9),
             "fid": node("AtelierFID", model=["learn", 0], images=["real", 0], count=8, seed=0),
-            "ppl": node("AtelierPerceptualPathLength", model=["learn", 0], count=2, space="w", seed=0),
+            "ppl": node("AtelierPerceptualPathLength", model=["learn", 0], count=4, space="w", seed=0),
             "ls": node("AtelierLinearSeparability", model=["learn", 0], count=16, seed=0),
             "save_curves": save(["curves", 0], f"train/curves_{kimg}"),
             **{f"save_{name}": save([name, 0], f"train/plot_{name}") for name in ("fid", "ppl", "ls")}}
