@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.random import RandomState  # at import: numpy loads it late, and reading a file must import nothing
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
@@ -159,7 +160,7 @@ class MappingNetwork(nn.Module):
 
         c [1, c_dim]: the label of all; without it a network with classes draws theirs too.
         """
-        draw, device = np.random.RandomState(seed & 0xFFFFFFFF), self._first.weight.device
+        draw, device = RandomState(seed & 0xFFFFFFFF), self._first.weight.device
         z = torch.from_numpy(draw.randn(count, self.config.z_dim).astype(np.float32)).to(device)
         if c is None and self.config.c_dim:
             c = F.one_hot(torch.from_numpy(draw.randint(self.config.c_dim, size=count)), self.config.c_dim).float()

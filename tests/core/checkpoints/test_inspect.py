@@ -72,7 +72,10 @@ def test_wrappers(wrap, legacy, tiny, tmp_path) -> None:
     torch.save(wrap(state), tmp_path / "w.pt", _use_new_zipfile_serialization=not legacy)
     model = checkpoints.load(tmp_path / "w.pt")
     direct = checkpoints.load(tiny("swap_ros2_tiny"))
-    assert all(torch.equal(t, direct.state_dict()[k]) for k, t in model.state_dict().items())
+    ours, whole = model.state_dict(), direct.state_dict()
+    assert ours.keys() == whole.keys()
+    w_avg = [k for k in ours if k.endswith("w_avg")]  # stands beside the weights in this layout: lost by wrapping them alone
+    assert w_avg and all(torch.equal(t, whole[k]) for k, t in ours.items() if k not in w_avg)
 
 
 FOREIGN = {
