@@ -21,7 +21,7 @@ def drawings(engine):
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(10):
         write_picture(folder / f"{i}.png", 64, 64, seed=i)
-    path = engine.base / "models" / "stylegan" / "tiny_encoder.safetensors"
+    path = engine.base / "models" / "stylegan" / "dual_encoder.safetensors"
     if not path.exists():
         made_for = ModelSignature.of(tiny(4, (16,) * 4))
         with torch.random.fork_rng():
@@ -36,7 +36,7 @@ def train(run: str, **fields) -> Prompt:
     values = {"preset": "draft", "kind": "cartoon", "run": run, "resume": True, "seed": 0, "faces": False, "length": 0.01,
               "drawings": 0, **fields}
     return {
-        "base": load("tiny_large.safetensors"), "encoder": node("AtelierLoadGANEncoder", file="tiny_encoder.safetensors"),
+        "base": load("tiny_large.safetensors"), "encoder": node("AtelierLoadGANEncoder", file="dual_encoder.safetensors"),
         "data": node("AtelierTrainingData", folder="dual drawings", resolution="64", align=False, licence="CC0-1.0"),
         "dual": {"class_type": "AtelierTrainDualStyleGAN",
                  "inputs": {"base": ["base", 0], "encoder": ["encoder", 0], "data": ["data", 0], **values}},
@@ -71,7 +71,7 @@ def test_a_sampler_for_a_bank(engine) -> None:
         "bank": node("AtelierLoadStyleCodes", file="styles (built-in)"),
         "learn": node("AtelierTrainStyleSampler", model=["dual", 0], styles=["bank", 0], epochs=1, seed=0),
         "free": node("AtelierSampleStyle", sampler=["learn", 0], seed=1, batch_size=2, hold="nothing"),
-        "keep": node("AtelierSaveStyleCodes", styles=["free", 0], name="sampled"),
+        "keep": node("AtelierSaveStyleCodes", styles=["free", 0], name="dual_sampled"),
     })
-    assert len(sg.load(sorted(engine.base.rglob("stylegan/sampled_*.safetensors"))[-1])) == 2
+    assert len(sg.load(sorted(engine.base.rglob("stylegan/dual_sampled_*.safetensors"))[-1])) == 2
     assert not list(engine.base.rglob("stylegan_training/sampler-*.safetensors")), "what is finished leaves nothing behind"

@@ -48,7 +48,7 @@ def test_train_then_go_on(drawings, tmp_path, capsys) -> None:
 
 @pytest.mark.parametrize(("more", "sentence"), [
     (["--resolution", "64"], "draws 16 px and not 64"), (["--batch-size", "6"], "multiple of 4"),
-    (["--layers", "nowhere"], "no layer range"), (["--kimg", "-1"], "above 0"),
+    (["--layers", "nowhere"], "no layer range"), (["--kimg", "-1"], "from 0 on"), (["--kimg", "0"], "above 0"),
 ])
 def test_what_is_refused_in_one_line(more, sentence, drawings, tmp_path, capsys) -> None:
     assert train(drawings, tmp_path / "run", *more) == 1
