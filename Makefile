@@ -41,7 +41,7 @@ fuzz: setup
 	$(V)/python -m tools.fuzz --count 10000 --minutes 90
 
 # Two hours at most: many prompts, interrupts, two writers, odd places, every widget at its ends, each part bounded in time; and
-# a training run killed many times at random moments, which must go on as if nothing had been. CI runs a tenth.
+# a training run killed many times at random moments, which must go on as if nothing had been. SHARE=0.1 is a tenth.
 SHARE ?= 1
 MINUTES ?= 20
 KILLS ?= 20
