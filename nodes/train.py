@@ -13,6 +13,7 @@ from ..stylegan_core.training import PairsOptions, PictureSet, TransferOptions, 
 from ..stylegan_core.training.ada import SETS
 from ..stylegan_core.training.data import data_sheet
 from ..stylegan_core.training.encoder import EncoderOptions, train_encoder
+from ..stylegan_core.training.one_drawing import OneDrawingOptions
 from ..stylegan_core.training.pairs_run import learn_pairs
 from ..stylegan_core.training.recipe import PRESETS, fine_tune
 from ..stylegan_core.training.shown import plot_run
@@ -27,7 +28,7 @@ GRADIENT_FACTOR = 12
 """Activations of a generator and a discriminator kept for the backward pass, against those of a plain rendering."""
 BATCH = 4
 """Pictures of a step for which room is asked; more go in rounds."""
-PAIRS, USUAL, ENCODER = PairsOptions(), TransferOptions(), EncoderOptions()
+PAIRS, USUAL, ENCODER, ONE_DRAWING = PairsOptions(), TransferOptions(), EncoderOptions(), OneDrawingOptions()
 OF_PRESET = {"kimg": 0, "lr": 0, "freeze_d": -1, "pull_features": -1, "batch_size": 0, "tick_kimg": 0, "patience": -1,
              "r1_gamma": 0}
 """Values that leave a setting to the preset or a rule."""
@@ -207,7 +208,7 @@ class FineTuneStyleGAN(io.ComfyNode):
                 TrainingOptions.Input("options", optional=True, tooltip="From Training Options; not for one drawing."),
                 advanced(io.Combo.Input("structure", options=["kept", "taken"], default="kept",
                                         tooltip="One drawing: faces keep their shapes, or take the drawing's.")),
-                advanced(io.Int.Input("steps", default=100, min=1, max=20000, tooltip="One drawing: steps.")),
+                advanced(io.Int.Input("steps", default=ONE_DRAWING.steps, min=1, max=20000, tooltip="One drawing: steps.")),
             ],
             outputs=[StyleGAN.Output("child", tooltip="The best by score, else the last."),
                      io.Image.Output("samples", tooltip="A sheet of what the child draws."),
@@ -215,7 +216,7 @@ class FineTuneStyleGAN(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Resident, data: PictureSet, preset: str, run: str, resume: bool, options: dict | None = None,
-                structure: str = "kept", steps: int = 100) -> io.NodeOutput:
+                structure: str = "kept", steps: int = ONE_DRAWING.steps) -> io.NodeOutput:
         changes = {"structure": structure, "steps": steps} if preset == PRESETS[-1] else options or {}
         folder = files.run_folder(run)
         on_device(model, batch=GRADIENT_FACTOR * BATCH)

@@ -53,3 +53,10 @@ class Average:
         """Give what was averaged its average."""
         for name, mean in self.tensors.items():
             self.own[name].copy_(mean)
+
+    @torch.no_grad()
+    def copy_into(self, network: nn.Module) -> None:
+        """Give a copy of the network whose parameters were averaged, by the same names, their averages."""
+        own = dict(network.named_parameters())
+        for name, mean in self.tensors.items():
+            own[name].copy_(mean)

@@ -36,7 +36,17 @@ class ModelInfo:
         """The recorded SHA-256, else that of the very bytes that were read; empty where neither is known."""
         return self.sha256 or (self.hashed() if self.hashed else "")
 
+    @property
+    def name(self) -> str:
+        """Of the file, without its folder."""
+        return PurePath(self.source).name or "unsaved model"
+
+    @property
+    def known_as(self) -> str:
+        """What tells this model from others: its file's hash, else its name."""
+        return self.file_sha256 or self.name
+
     def lineage(self) -> dict[str, Any]:
         """name, family, sha256, licence and parents, for the metadata of what is made from this model."""
-        return {"name": PurePath(self.source).name or "unsaved model", "family": self.family, "sha256": self.file_sha256,
+        return {"name": self.name, "family": self.family, "sha256": self.file_sha256,
                 "licence": self.licence, "parents": [dict(p) for p in self.parents]}

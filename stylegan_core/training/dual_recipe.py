@@ -118,7 +118,7 @@ def train_dual(base: Generator, source: Source, encoder: PortraitEncoder | None,
 
 
 def _name(network: Any) -> str:
-    return "" if network is None else network.info.file_sha256 or Path(network.info.source).name
+    return "" if network is None else network.info.known_as
 
 
 @dataclass(frozen=True, eq=False)

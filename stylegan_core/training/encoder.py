@@ -253,10 +253,7 @@ class EncoderTraining:
         """The averaged encoder with its licence chain, in eval mode."""
         with gradients():
             encoder = frozen(self.encoder)
-            own = dict(encoder.named_parameters())
-            with torch.no_grad():
-                for name, mean in self.fitting.average.tensors.items():
-                    own[name].copy_(mean)
+            self.fitting.average.copy_into(encoder)
         notes = {"encoder_training": {"steps": self.fitting.steps_done, "options": asdict(self.options)}}
         encoder.info = ModelInfo(family=encoder.family, parents=(self.parent,), licence=self.info.licence, notes=notes)
         return encoder
@@ -266,8 +263,8 @@ def train_encoder(base: Generator, out: str | Path, options: EncoderOptions | No
                   on_step: OnStep | None = None) -> EncoderResult:
     """An encoder for base; `out` is the run's folder, where encoder.safetensors comes to lie. Cancelling (on_step raises) keeps
     what was learnt; resume goes on. Raises InvalidInput and TrainingStopped."""
-    options, parent = options or EncoderOptions(), lineage(base)
-    settings = {**asdict(options), "recipe": "encoder", "base": parent["sha256"] or parent["name"]}
+    options = options or EncoderOptions()
+    settings = {**asdict(options), "recipe": "encoder", "base": base.info.known_as}
     with RunFolder(out, settings, resume) as folder:
         try:
             training = EncoderTraining(base, options, folder)

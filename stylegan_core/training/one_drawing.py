@@ -211,10 +211,7 @@ class OneDrawing:
     def child(self) -> Generator:
         """The averaged weights, with the licence chain, without gradients."""
         child = private_copy(self.model)
-        own = dict(child.synthesis.named_parameters())
-        with torch.no_grad():
-            for name, mean in self.fitting.average.tensors.items():
-                own[name].copy_(mean)
+        self.fitting.average.copy_into(child.synthesis)
         parent = self.base.info
         licence = joined_licences((parent.licence, self.licence))
         notes = {"one_drawing": {"steps": self.fitting.steps_done, "options": asdict(self.options)}}
@@ -237,7 +234,6 @@ class OneDrawing:
 def open_drawing_run(folder: str | Path, base: Generator, drawing: Tensor, options: OneDrawingOptions,
                      resume: bool = False) -> RunFolder:
     """The folder of such a run; see RunFolder for what is refused."""
-    parent = lineage(base)
     digest = hashlib.sha256(((drawing.cpu() + 1) * 127.5).round().byte().numpy().tobytes()).hexdigest()[:24]
-    settings = {**asdict(options), "recipe": "one drawing", "base": parent["sha256"] or parent["name"], "drawing": digest}
+    settings = {**asdict(options), "recipe": "one drawing", "base": base.info.known_as, "drawing": digest}
     return RunFolder(folder, settings, resume, MAY_CHANGE)

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.saving import lineage
 from ..engine import RunFolder
 from ..errors import InvalidInput
 from ..latents.mixing import px_spans
@@ -140,7 +139,6 @@ def preset_options(name: str, pictures: int, resolution: int, device: str = "cpu
 def open_run(folder: str | Path, base: Generator, data: PictureSet, options: TransferOptions,
              resume: bool = False) -> RunFolder:
     """The folder of a transfer run; see RunFolder for what is refused."""
-    parent = lineage(base)
-    settings = {**options.plain(), "recipe": "transfer", "base": parent["sha256"] or parent["name"], "pictures": data.sha256,
+    settings = {**options.plain(), "recipe": "transfer", "base": base.info.known_as, "pictures": data.sha256,
                 "resolution": data.resolution}
     return RunFolder(folder, settings, resume, MAY_CHANGE)
