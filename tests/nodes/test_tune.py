@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
+import torch
 from prompts import Prompt, generate, inverted, load, node, sample, sampled, save, swap
 from support import pixels
 
@@ -51,6 +54,27 @@ def test_a_saved_delta_makes_the_tuned_model_again(engine):
     assert np.abs(off - base).max() <= 1 and (on != base).any()
     model = sg.load(engine.base / "models/stylegan/tiny_base.safetensors")
     sg.Delta.load(file).check(model)
+
+
+def test_tuning_is_the_cores_at_every_number(engine):
+    name = f"exact_{engine.kind}"
+    values = {"quality": "high", "protect_others": 0.3, "seed": 5, "steps": 3, "identity": 0.4, "rank": 3}
+    prompt = {"base": load(), "toon": load("tiny_toon.safetensors"), "latents": sample(), "art": generate(
+        ["toon", 0], ["latents", 0]), "tune": node("AtelierTuneModelToImage", model=["base", 0], image=["art", 0],
+                                                   latents=["latents", 0], **values)}
+    engine.succeed(prompt | {"keep": node("AtelierSaveModelDelta", delta=["tune", 1], name=name),
+                             "save": save(["tune", 2], f"{name}/drawn")})
+    base, toon = (sg.load(engine.base / f"models/stylegan/tiny_{which}.safetensors") for which in ("base", "toon"))
+    codes = sg.Latents(sg.sample_z([1, 2], base.z_dim), "z", base).truncate(base, 0.7)
+    options = dataclasses.replace(sg.TUNE_PRESETS["high"], steps=3, locality=0.3, seed=5, identity=0.4, rank=3)
+    wanted = sg.tune(base, codes, sg.render(toon, codes).clamp(-1, 1), options)
+    found = sg.Delta.load(engine.files(f"stylegan_deltas/{name}_*")[-1])
+    assert found.parts.keys() == wanted.delta.parts.keys() and "locality" in found.notes and "identity" in found.notes
+    model, same = (dict(sg.apply_delta(base, delta).named_parameters()) for delta in (found, wanted.delta))
+    for key, value in same.items():
+        assert torch.allclose(model[key], value, atol=1e-3), key
+    drawn = ((wanted.images.clamp(-1, 1) + 1) * 127.5).permute(0, 2, 3, 1).numpy()
+    assert np.abs(pixels(engine, f"{name}/drawn_*") - drawn).max() <= 3
 
 
 def test_a_blend_takes_the_delta_and_the_tuned_model_blends(engine):
