@@ -91,7 +91,7 @@ def main() -> None:
     for name, photo in photos.items():
         made = sg.toonify(photo, base, look, options, encoder=encoder)  # type: ignore[arg-type]
         start = time.perf_counter()
-        pasted, mask = sg.paste_toons(photo, made.toons, made.places, options, made.inversions)
+        pasted, mask = sg.return_faces(photo, made.toons, made.places, seen=made.inversions, **options.pasting)
         spent = time.perf_counter() - start
         sharp, edge = measured(photo, pasted, mask)
         print(f"| {name} | {made.places[0].transform.side:.0f} | {sharp:.2f} | {edge:.2f} | {spent:.2f} |", flush=True)

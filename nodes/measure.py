@@ -22,15 +22,18 @@ WORD = 0xFFFFFFFF
 
 
 def seed_input(what: str) -> io.Int.Input:
+    """Whose seed, as the tooltip says."""
     return io.Int.Input("seed", default=0, min=0, max=MAX_SEED, control_after_generate=False, tooltip=f"Seed of the {what}.")
 
 
 def outputs() -> list:
+    """Of every measuring node."""
     return [io.Image.Output("plot", tooltip="The numbers as a picture."),
             io.String.Output("numbers", tooltip="Each measure with its network and counts.")]
 
 
-def told(measures: list, node: type) -> io.NodeOutput:
+def measured(measures: list, node: type) -> io.NodeOutput:
+    """Measures as a plot, which the node shows, and a line each."""
     picture = to_image(plot_measures(measures))
     return io.NodeOutput(picture, "\n".join(map(str, measures)), ui=preview_images(picture, node))
 
@@ -57,7 +60,7 @@ class FID(io.ComfyNode):
         network = best_features(files.metrics_folder()).to(device)
         fakes = sample_pictures(model.core, count, seed & WORD)
         reals = to_core(images).split(16)
-        return told(compare_sets(reals, len(images), fakes, count, network=network, on_step=progress()), cls)
+        return measured(compare_sets(reals, len(images), fakes, count, network=network, on_step=progress()), cls)
 
 
 class PerceptualPathLength(io.ComfyNode):
@@ -85,7 +88,7 @@ class PerceptualPathLength(io.ComfyNode):
         distance = best_perceptual(files.metrics_folder())
         measure, _ = path_length(model.core, count, space, ends_only, not whole_picture, seed & WORD, distance,
                                  on_step=progress())
-        return told([measure], cls)
+        return measured([measure], cls)
 
 
 class LinearSeparability(io.ComfyNode):
@@ -108,7 +111,7 @@ class LinearSeparability(io.ComfyNode):
     @classmethod
     def execute(cls, model: Resident, count: int, seed: int) -> io.NodeOutput:
         on_device(model, batch=AT_ONCE)
-        return told(best_separability(model.core, files.metrics_folder(), count, seed & WORD, on_step=progress()), cls)
+        return measured(best_separability(model.core, files.metrics_folder(), count, seed & WORD, on_step=progress()), cls)
 
 
 NODES = (FID, PerceptualPathLength, LinearSeparability)

@@ -31,6 +31,7 @@ def dual_on_device(model: Resident, batch: int = 1) -> sg.DualStyleGAN:
 
 
 def file_input(builtin: str, tooltip: str) -> io.Combo.Input:
+    """A combo of model files, a built-in first."""
     names = files.model_names((builtin,))
     return io.Combo.Input("file", options=names, default=names[0], tooltip=tooltip)
 

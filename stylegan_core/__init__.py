@@ -58,7 +58,6 @@ from .pictures.moving_crop import moving_crop
 from .pictures.rendering import render
 from .pictures.sheets import blend_grid, contact_sheet, strength_grid, swap_strip
 from .pipeline import Toonified, ToonOptions, toonify
-from .pipeline import paste as paste_toons
 from .runtime import at_drawing, at_precision
 from .stylization import PRESETS as STYLE_PRESETS
 from .stylization import (
@@ -99,7 +98,7 @@ __all__ = [
     "destylize", "detect_faces", "direction_grid", "encode", "even_steps", "example_portrait", "find_directions", "find_faces",
     "finish", "format_weights", "head_and_face", "head_mask", "input_transform", "inspect", "interpolate", "invert",
     "invert_video", "join_styles", "lay_out_styles", "lerp", "load", "mix", "mix_latents", "moving_crop", "outline_faces",
-    "parse_curve", "parse_indices", "parse_numbers", "parse_weights", "paste_face", "paste_toons", "pasting_notes",
+    "parse_curve", "parse_indices", "parse_numbers", "parse_weights", "paste_face", "pasting_notes",
     "preset_color", "read_image", "recommend_styles", "recommendation_sheet", "redrawn", "refine_style", "render", "report",
     "return_faces", "return_masks", "rows_between", "sample_z", "save", "slerp", "smooth_over_time", "strength_grid",
     "style_grid", "style_pictures", "style_sheet", "swap_strip", "take_faces", "take_video_faces", "toonify", "transfer_style",

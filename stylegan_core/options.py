@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import InvalidInput
 
+T = TypeVar("T")
 MAX_SPAN = 1 << 16
 _POINT = re.compile(r"(\d{1,5})\s*(?:px)?\s*:\s*([-+]?\d*\.?\d+)")
 
@@ -67,3 +69,12 @@ def check_numbers(options: Any, what: str, from_one: tuple[str, ...] = (), signe
         value = getattr(options, name)
         if value is not None and value < 1:
             raise InvalidInput(f"{what} got {name} = {value}; use at least 1.")
+
+
+def of_preset(options: T | str, presets: Mapping[str, T], what: str) -> T:
+    """Options as they are, or those of a preset by its name. what: whose, as a sentence begins. Raises InvalidInput."""
+    if not isinstance(options, str):
+        return options
+    if options not in presets:
+        raise InvalidInput(f'{what} preset "{options}" is unknown; use one of {", ".join(presets)}.')
+    return presets[options]

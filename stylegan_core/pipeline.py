@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
-import torch
 from torch import Tensor
 
 from .blending import Mode, Side, Strength, blend, layer_weight, pair_of, strength_note
@@ -15,12 +14,13 @@ from .errors import InvalidInput
 from .faces.batch import FacePlace, Outline, WhenNone, Which, check_which, pasting_notes, return_faces, take_faces
 from .faces.paste import FEATHER, check_amounts
 from .inversion.encode import PortraitEncoder, encode, whitened
-from .inversion.optimize import Inverter, resolve_options
-from .inversion.options import InversionOptions
+from .inversion.optimize import Inverter
+from .inversion.options import PRESETS, InversionOptions
 from .inversion.state import InversionResult
 from .latents import SPACES, Latents, Space
 from .networks.encoders.compact import CompactEncoder
 from .networks.generators.base import Generator
+from .options import of_preset
 from .pictures.rendering import render
 from .runtime import PRECISIONS, OnStep, Precision, at_precision
 
@@ -61,7 +61,7 @@ class ToonOptions:
         pair_of(self.strength)
         check_which(self.which)
         check_amounts(self.feather, self.color_match, self.grain)
-        resolve_options(self.inversion or "standard")
+        of_preset(self.inversion, PRESETS, "Inversion")
         for name, value, known in (("space", self.space, SPACES), ("when_none", self.when_none, get_args(WhenNone)),
                                    ("outline", self.outline, get_args(Outline)), ("precision", self.precision, PRECISIONS)):
             if value not in known:
@@ -72,6 +72,12 @@ class ToonOptions:
         """Of the layers up to 32 px, and above."""
         coarse, fine = pair_of(self.strength)
         return coarse, min(fine, 1.0)
+
+    @property
+    def pasting(self) -> dict[str, Any]:
+        """What return_faces takes of these."""
+        names = ("feather", "color_match", "outline", "grain", "whole")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def faces(self) -> Which:
@@ -118,7 +124,7 @@ def toonify(photo: Tensor, base: Generator, toon: Generator, options: ToonOption
     toons = render(blended, found.latents, precision=options.precision).clamp(-1, 1)
     drawn = found.images if found.images.shape == toons.shape else render(base, found.latents).clamp(-1, 1)
     near = drawn if options.inversion is not None else None  # an encoder's picture differs from hair as much as from a hat
-    pasted, mask = paste(photo, toons, places, options, near)
+    pasted, mask = return_faces(photo, toons, places, seen=near, **options.pasting)
     notes = (*found.notes, strength_note(options.strength), *pasting_notes(mask, places))
     return Toonified(crops, tuple(places), found.latents, drawn, found.losses, toons, pasted, mask, tuple(filter(None, notes)))
 
@@ -128,7 +134,7 @@ def _inverted(base: Generator, crops: Tensor, options: ToonOptions, on_step: OnS
     start = None if encoder is None else encode(encoder, crops, base)
     base = at_precision(base, options.precision, None if start is None else start.ws(base))
     if options.inversion is not None:
-        steps = resolve_options(options.inversion)
+        steps = of_preset(options.inversion, PRESETS, "Inversion")
         system = None
         if isinstance(encoder, CompactEncoder) and steps.natural and options.space.startswith("w"):
             system = whitened(encoder)
@@ -136,11 +142,3 @@ def _inverted(base: Generator, crops: Tensor, options: ToonOptions, on_step: OnS
     if start is None:
         raise InvalidInput("Toonify got neither an encoder nor an optimization to invert with; give one of them.")
     return InversionResult(start, render(base, start).clamp(-1, 1), {}, {}, 0, ())
-
-
-@torch.no_grad()
-def paste(photo: Tensor, toons: Tensor, places: Sequence[FacePlace], options: ToonOptions,
-          seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Toons [N, 3, s, s] into their photograph -> image [1, 3, H, W], mask [1, 1, H, W]; seen: the faces' inversions."""
-    return return_faces(photo, toons, places, options.feather, options.color_match, outline=options.outline, seen=seen,
-                        grain=options.grain, whole=options.whole)

@@ -21,7 +21,13 @@ ORDER = [
     "losses", "blending", "pictures", "faces", "inversion", "tuning", "directions", "stylization", "metrics", "training",
     "pipeline", "cli", "__init__", "__main__",
 ]
-"""The core from the ground up: a part imports only from parts before it, at any depth of a file."""
+"""The core from the ground up: a part imports only from parts before it, at any depth of a file. README's map is this list."""
+UNTOLD = {"_early", "version", "__init__", "__main__"}
+"""Single files that the map leaves out: an interrupt during the imports, the number, the two doors."""
+ONE_SYSTEM = {"fcntl", "grp", "msvcrt", "posix", "pwd", "resource", "termios", "winreg"}
+TEXT_CALLS = {"read_text", "write_text", "open"}
+OPENERS = {"Image", "Source", "os"}
+"""Whose open() is none of texts."""
 
 CORE_FILES = sorted(CORE.rglob("*.py"))
 NODE_FILES = sorted((ROOT / "nodes").glob("*.py"))
@@ -80,6 +86,17 @@ def test_core_dependencies_point_down(path):
     assert not above, f"{here} imports {above}, which stand above it"
 
 
+def test_readme_draws_the_house_as_it_stands():
+    """Its map names every part of the core, in ORDER, and every folder beside the core that is there."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8").split("    stylegan_core/\n", 1)[1]
+    lines = text.split("\n\n", 1)[0].splitlines()
+    rooms = [name for line in lines if line[:6].isspace() and line[6] != " " for name in line[6:24].replace("/", "").split()]
+    assert rooms == [part for part in ORDER if part not in UNTOLD]
+    assert {part(path) for path in CORE_FILES} == set(ORDER)
+    beside = {folder for line in lines if line[4] != " " for folder in line[4:24].replace("/", "").split()}
+    assert all((ROOT / folder).is_dir() for folder in beside)
+
+
 @pytest.mark.parametrize("path", NODE_FILES, ids=name)
 def test_nodes_import_comfyui_in_few_places(path):
     used = {module for level, module in imports(path) if not level and module.split(".")[0] in COMFY}
@@ -99,6 +116,22 @@ def test_library_neither_prints_nor_executes_nor_seeds(path):
     calls = {ast.unparse(node.func) for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)}
     forbidden = {"print", "eval", "exec", "__import__", "pickle.load", "pickle.loads", "torch.manual_seed", "np.random.seed"}
     assert not calls & forbidden
+
+
+@pytest.mark.parametrize("path", CORE_FILES + NODE_FILES, ids=name)
+def test_nothing_needs_one_operating_system(path):
+    """Modules that only some have are imported where their absence is met; texts are read and written as UTF-8, not as the
+    system's own code page."""
+    tree = parsed(path)
+    guarded = {id(inner) for node in ast.walk(tree) if isinstance(node, (ast.Try, ast.If)) for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and id(node) not in guarded:
+            told = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module]
+            assert not set(told) & ONE_SYSTEM, node.lineno
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in TEXT_CALLS:
+            modes = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+            other = node.func.attr == "open" and ("b" in "".join(modes) or ast.unparse(node.func.value) in OPENERS)
+            assert other or any(keyword.arg == "encoding" for keyword in node.keywords), node.lineno
 
 
 @pytest.mark.parametrize("path", CORE_FILES + NODE_FILES, ids=name)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ..errors import LoadError, UnsupportedCheckpoint
+from ..networks.shapes import MAX_RESOLUTION
 from .tensors import LazyTensor
 
-MAX_RESOLUTION = 4096
 STANDARD_TAPS = (1, 3, 3, 1)
 
 
@@ -90,6 +90,7 @@ Rename = tuple[str, str, Transform]
 
 
 def keep(tensor: LazyTensor) -> LazyTensor:
+    """As it is."""
     return tensor
 
 

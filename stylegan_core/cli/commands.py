@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..assets import asset_path
 from ..blending import blend as blend_models
 from ..blending import layer_weight, strength_note
 from ..checkpoints import HEADINGS, MODEL_SUFFIXES, SAFETENSORS, check_target, inspect, load, save
@@ -22,10 +20,8 @@ from ..inversion import PRESETS, InversionOptions, Inverter
 from ..inversion.encode import encode
 from ..latents import Latents, class_label, sample_z
 from ..latents.codes import check_truncation
-from ..networks.generators.base import Generator
-from ..networks.info import joined_licences
 from ..networks.style_weights import format_weights
-from ..pictures.files import SUFFIXES, read_image, write_image
+from ..pictures.files import read_image, write_image
 from ..pictures.rendering import render
 from ..pictures.sheets import blend_grid, contact_sheet
 from ..pipeline import Toonified, ToonOptions
@@ -34,15 +30,26 @@ from ..runtime import at_precision
 from ..stylization import Styles, choose_weights, transfer_style
 from ..tuning import TUNE_PRESETS, Tuner
 from .folder import each_picture, own_device, pictures_of
+from .shared import (
+    COLUMNS,
+    Bar,
+    check_pictures,
+    licence_line,
+    load_generator,
+    load_kind,
+    losses_text,
+    model_path,
+    say,
+    write_row,
+)
 
-COLUMNS = 4
 INTERRUPTED = 130
 
 
 def info(a: argparse.Namespace) -> int:
     """Facts of a file; a table of a folder, where a file that can't be read says why and is passed over."""
     if not a.path.is_dir():
-        _say(_details(inspect(model_path(str(a.path)), a.weights, a.resolution)))
+        say(_details(inspect(model_path(str(a.path)), a.weights, a.resolution)))
         return 0
     files = sorted(p for p in a.path.rglob("*") if p.suffix.lower() in MODEL_SUFFIXES and p.is_file())
     if not files:
@@ -53,7 +60,7 @@ def info(a: argparse.Namespace) -> int:
             rows.append((str(path.relative_to(a.path)), *inspect(path, a.weights).row()))
         except AtelierError as error:
             refused.append(f"{path.relative_to(a.path)}: {str(error).removeprefix(f'{path.name}: ')}")
-    _say("\n".join([*(_table([("file", *HEADINGS), *rows]) if rows else []), *refused]))
+    say("\n".join([*(_table([("file", *HEADINGS), *rows]) if rows else []), *refused]))
     return int(not rows)
 
 
@@ -72,20 +79,22 @@ def _details(facts: Any) -> str:
 
 
 def convert(a: argparse.Namespace) -> int:
+    """Any known model file -> this project's safetensors."""
     check_target(a.out, SAFETENSORS, a.overwrite, add=False)
     model = load(model_path(a.file), which=a.weights, resolution=a.resolution)
-    _say("\n".join([f"wrote {save(model, a.out, dtype=_storage(a), overwrite=a.overwrite)}", *_licence(model)]))
+    say("\n".join([f"wrote {save(model, a.out, dtype=_storage(a), overwrite=a.overwrite)}", *licence_line(model)]))
     return 0
 
 
 def generate(a: argparse.Namespace) -> int:
+    """Pictures of seeds, or of a file of latents."""
     psi = a.psi if a.psi is not None else 1.0 if a.latents else 0.7
     check_truncation(psi, a.cutoff)
     given = Latents.load(a.latents, a.space) if a.latents else None
     seeds = a.seeds if given is None else range(len(given))
     names = [a.out / (f"seed{seed:04d}.png" if given is None else f"{a.latents.stem}_{seed:04d}.png") for seed in seeds]
     grid = a.out / "grid.png"
-    _check_all([*names, *([grid] if a.grid else [])], a.overwrite)
+    check_pictures([*names, *([grid] if a.grid else [])], a.overwrite)
     model = load_generator(a.model, a.device)
     latents = Latents(sample_z(a.seeds, model.z_dim), "z", model) if given is None else given
     latents.check(model)
@@ -98,11 +107,12 @@ def generate(a: argparse.Namespace) -> int:
         write_image(contact_sheet(torch.cat(small), min(COLUMNS, len(names)), cell=min(256, model.img_resolution)),
                     grid, a.overwrite)
     note = latents.note(model)
-    _say("\n".join([f"wrote {len(names)} pictures to {a.out}", *([note] if note else []), *_licence(model)]))
+    say("\n".join([f"wrote {len(names)} pictures to {a.out}", *([note] if note else []), *licence_line(model)]))
     return 0
 
 
 def blend(a: argparse.Namespace) -> int:
+    """Two related models -> a file of one."""
     check_target(a.out, SAFETENSORS, a.overwrite, add=False)
     layer_weight(a.resolution, a.mode, a.width, a.coarse, a.convention)
     strength_note(a.strength)
@@ -111,15 +121,16 @@ def blend(a: argparse.Namespace) -> int:
                          strength=a.strength)
     written = save(mixed, a.out, dtype=_storage(a), overwrite=a.overwrite)
     notes = filter(None, [mixed.info.notes.get("warning"), strength_note(a.strength)])
-    _say("\n".join([f"wrote {written}", *notes, *_licence(mixed)]))
+    say("\n".join([f"wrote {written}", *notes, *licence_line(mixed)]))
     return 0
 
 
 def invert(a: argparse.Namespace) -> int:
+    """A photograph -> its latents, by optimization; Ctrl-C keeps the best so far."""
     stem = a.photo.stem
     crop_file, picture = a.out / f"{stem}_crop.png", a.out / f"{stem}_inversion.png"
     codes = a.out / f"{stem}_latents.safetensors"
-    _check_all([crop_file, picture], a.overwrite)
+    check_pictures([crop_file, picture], a.overwrite)
     check_target(codes, SAFETENSORS, a.overwrite)
     options, photo = _options(a), read_image(a.photo)
     model = load_generator(a.model, a.device)
@@ -131,15 +142,16 @@ def invert(a: argparse.Namespace) -> int:
     write_image(found.images, picture, a.overwrite)
     found.latents.save(codes, a.overwrite)
     verb = "interrupted; wrote" if interrupted else "wrote"
-    _say("\n".join([f"{verb} the best of {found.steps_done} steps to {a.out}{_losses(found.losses)}", *found.notes,
-                    *_licence(model)]))
+    say("\n".join([f"{verb} the best of {found.steps_done} steps to {a.out}{losses_text(found.losses)}", *found.notes,
+                    *licence_line(model)]))
     return INTERRUPTED if interrupted else 0
 
 
 def tune(a: argparse.Namespace) -> int:
+    """A crop and its latents -> a delta; Ctrl-C keeps the best so far."""
     stem = a.crop.stem.removesuffix("_crop")
     picture, delta_file = a.out / f"{stem}_tuned.png", a.out / f"{stem}_delta.safetensors"
-    _check_all([picture], a.overwrite)
+    check_pictures([picture], a.overwrite)
     check_target(delta_file, SAFETENSORS, a.overwrite)
     preset = TUNE_PRESETS[a.quality]
     options = replace(preset, seed=a.seed, locality=a.locality, steps=preset.steps if a.steps is None else a.steps)
@@ -151,7 +163,7 @@ def tune(a: argparse.Namespace) -> int:
     write_image(found.images, picture, a.overwrite)
     found.delta.save(delta_file, a.overwrite)
     verb = "interrupted; wrote" if interrupted else "wrote"
-    _say("\n".join([f"{verb} the best of {found.steps_done} steps to {a.out}{_losses(found.losses)}", *_licence(model)]))
+    say("\n".join([f"{verb} the best of {found.steps_done} steps to {a.out}{losses_text(found.losses)}", *licence_line(model)]))
     return INTERRUPTED if interrupted else 0
 
 
@@ -169,10 +181,10 @@ def toonify(a: argparse.Namespace) -> int:
     if a.photo.is_dir():
         return _toonify_folder(a)
     places = _toon_places(a, a.photo.stem)
-    _check_all([*places.values()], a.overwrite)
+    check_pictures([*places.values()], a.overwrite)
     photo, work = read_image(a.photo), _Toonifier(a)
     made = work.draw(photo, places, a.overwrite, shown=True)
-    _say("\n".join([f"wrote {', '.join(places)} to {a.out}{_losses(made.losses)}", *made.notes, *work.licence]))
+    say("\n".join([f"wrote {', '.join(places)} to {a.out}{losses_text(made.losses)}", *made.notes, *work.licence]))
     return 0
 
 
@@ -184,7 +196,7 @@ def _toonify_folder(a: argparse.Namespace) -> int:
 
     report, some = each_picture("toonify", pictures, is_done,
                                 lambda name, path: work.draw(read_image(path), _toon_places(a, name), overwrite=True))
-    _say("\n".join([report, *work.licence]))
+    say("\n".join([report, *work.licence]))
     return int(not some)
 
 
@@ -208,7 +220,7 @@ class _Toonifier:
             strength=a.strength, precision=a.precision)
         self.base, self.toon = load_generator(a.base, self.device), load_generator(a.toon, self.device)
         self.encoder = None if encoder == "none" else load_kind(encoder, "encoder", self.device)
-        self.licence = _licence(self.base, self.toon)
+        self.licence = licence_line(self.base, self.toon)
 
     def draw(self, photo: Tensor, places: dict[str, Path], overwrite: bool, shown: bool = False) -> Toonified:
         """Toonify and write; shown: with a bar for each stage."""
@@ -218,15 +230,15 @@ class _Toonifier:
         if self.grid:
             stages["grid"] = blend_grid(self.base, self.toon, made.latents, on_step=bars[1])
         for part, place in places.items():
-            images = stages[part]
-            write_image(images if len(images) == 1 else contact_sheet(images, min(COLUMNS, len(images))), place, overwrite)
+            write_row(stages[part], place, overwrite)
         return made
 
 
 def transfer(a: argparse.Namespace) -> int:
+    """A photograph -> the same in the style of an exemplar."""
     parts = ("crop", "inversion", "styled", "pasted")
     files = {part: a.out / f"{a.photo.stem}_{part}.png" for part in parts}
-    _check_all(list(files.values()), a.overwrite)
+    check_pictures(list(files.values()), a.overwrite)
     options = _options(a)
     photo, dual, bank = read_image(a.photo), load_kind(a.model, "dualstylegan", a.device), load_kind(a.styles, "style_bank")
     style = Styles.of(bank).pick(a.style)
@@ -241,39 +253,10 @@ def transfer(a: argparse.Namespace) -> int:
     styled = transfer_style(dual, latents, style.codes, weights, a.color).clamp(-1, 1)
     pasted, _ = return_faces(photo, styled[:1], places, seen=seen)
     for part, images in zip(parts, (crops, seen, styled, pasted), strict=True):
-        write_image(images if len(images) == 1 else contact_sheet(images, min(COLUMNS, len(images))), files[part], a.overwrite)
-    _say("\n".join([f"wrote {', '.join(parts)} to {a.out} ({', '.join(style.names)} at {format_weights(weights)})",
-                    *_licence(dual, bank)]))
+        write_row(images, files[part], a.overwrite)
+    say("\n".join([f"wrote {', '.join(parts)} to {a.out} ({', '.join(style.names)} at {format_weights(weights)})",
+                    *licence_line(dual, bank)]))
     return 0
-
-
-def load_kind(name: str, kind: str, device: str = "cpu") -> Any:
-    """A model file or a built-in's name -> its network, of one kind. Raises LoadError, InvalidInput."""
-    model: Any = load(model_path(name), device)
-    if getattr(model, "kind", "") != kind:
-        raise InvalidInput(f"{name} holds a network of kind {getattr(model, 'kind', 'unknown')} but one of kind {kind} is "
-                           f"needed; give another file.")
-    return model
-
-
-def load_generator(name: str, device: str = "cpu") -> Generator:
-    """A model file or a built-in's name -> its generator. Raises LoadError, InvalidInput."""
-    model = load(model_path(name), device)
-    if not isinstance(model, Generator):
-        kind = getattr(model, "kind", "network")
-        raise InvalidInput(f"{name} holds a {kind} but a generator is needed; give a StyleGAN file.")
-    return model
-
-
-def model_path(name: str) -> Path:
-    path = Path(name)
-    if path.is_dir():
-        raise InvalidInput(f"{path} is a folder; give a model file.")
-    if path.exists():
-        return path
-    if path.suffix or len(path.parts) > 1:
-        raise InvalidInput(f"{path} does not exist; check the path.")
-    return asset_path(name)
 
 
 def _options(a: argparse.Namespace) -> InversionOptions:
@@ -281,40 +264,5 @@ def _options(a: argparse.Namespace) -> InversionOptions:
     return options if a.steps is None else replace(options, steps=a.steps)
 
 
-def _check_all(files: list[Path], overwrite: bool) -> None:
-    for path in files:
-        check_target(path, SUFFIXES, overwrite, add=False)
-
-
 def _storage(a: argparse.Namespace) -> torch.dtype | None:
     return torch.float16 if a.half else None
-
-
-class Bar:
-    """An on_step that draws a progress bar from the first step on; nothing is drawn for work that is refused."""
-
-    def __init__(self, name: str) -> None:
-        self.name, self.bar = name, None
-
-    def __call__(self, i: int, n: int, preview: Tensor | None = None) -> None:
-        if self.bar is None:
-            self.bar = tqdm(total=n, desc=self.name, leave=False)
-        self.bar.update(i - self.bar.n)
-        if i == n:
-            self.bar.close()
-
-
-def _licence(*models: Any) -> list[str]:
-    """A line on the licences that what is made of the models inherits; none where their files say nothing."""
-    licence = joined_licences(model.info.licence for model in models)
-    return [] if licence == "unknown" else [f"licence: {licence}"]
-
-
-def _losses(losses: dict[str, Tensor]) -> str:
-    means = ", ".join(f"{name} {float(value.mean()):.3f}" for name, value in losses.items())
-    return f" ({means})" if means else ""
-
-
-def _say(text: str) -> None:
-    tqdm.write(text)
-    sys.stdout.flush()

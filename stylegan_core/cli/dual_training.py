@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ..checkpoints import SAFETENSORS, check_target, load, save
 from ..checkpoints.saving import lineage
@@ -20,7 +18,7 @@ from ..training.dual_recipe import MODEL, OnStage, train_dual
 from ..training.dual_start import DualStart, start_from
 from ..training.processes import join_processes, leave_processes
 from ..training.style_sampler import check_sampler, fit_sampler
-from .commands import load_generator, load_kind, model_path
+from .shared import Bar, load_generator, load_kind, model_path, say
 
 CHANGES = ("kind", "finetune_kimg", "destylize_steps", "truncation_psi", "structure", "style", "batch_size", "micro_batch",
            "hidden", "judge_resolution", "refine_steps", "lr_color", "lr_structure", "sampler_epochs", "seed")
@@ -29,11 +27,10 @@ SKIPPED = {"fine-tuning": "finetune_kimg", "structure": "structure", "style": "s
            "sampler": "sampler_epochs"}
 """Stages that --skip names, and the option that is 0 then."""
 OWN_ENCODER = {"base": "encoder", "base-256": "encoder"}
-BarOf = Callable[[str], Any]
-Say = Callable[[str], None]
 
 
 def add_train_dual(sub: argparse.ArgumentParser) -> None:
+    """Its arguments."""
     sub.add_argument("--data", required=True, type=Path, help="folder or zip of 10 or more drawings of one style, better 100")
     sub.add_argument("--base", required=True, help="generator file or built-in, or a generator-pretrain.pt to go on from")
     sub.add_argument("--out", required=True, type=Path, help="folder of the run")
@@ -65,7 +62,7 @@ def add_train_dual(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--device", default="cpu", help="such as cpu, cuda (default cpu)")
 
 
-def run_train_dual(a: argparse.Namespace, bar: BarOf, say: Say) -> int:
+def run_train_dual(a: argparse.Namespace) -> int:
     """The whole recipe; under torchrun the processes share batches and drawings."""
     processes = join_processes(a.device)
     try:
@@ -75,7 +72,7 @@ def run_train_dual(a: argparse.Namespace, bar: BarOf, say: Say) -> int:
         encoder = None if name is None else load_kind(name, "encoder", processes.device)
         styled = None if a.styled is None else load_generator(a.styled, processes.device)
         found = train_dual(base, a.data, encoder, a.out, options, a.resume, styled, start, a.licence, processes,
-                           on_step=_shown(bar))
+                           on_step=_bars())
         if processes.leads:
             say(f"{found.report}\nThe model and its styles: {a.out / MODEL}.safetensors and beside it")
     finally:
@@ -101,18 +98,20 @@ def _base(name: str, device: str, seed: int) -> tuple[Generator, DualStart | Non
     return start.average.base, start
 
 
-def _shown(bar: BarOf) -> OnStage:
-    bars: dict[str, Any] = {}
+def _bars() -> OnStage:
+    """A bar for each stage, as it comes."""
+    bars: dict[str, Bar] = {}
 
     def on_step(stage: str, i: int, n: int, shown: object) -> None:
         if stage not in bars:
-            bars[stage] = bar(stage)
+            bars[stage] = Bar(stage)
         bars[stage](i, n)
 
     return on_step
 
 
 def add_train_sampler(sub: argparse.ArgumentParser) -> None:
+    """Its arguments."""
     sub.add_argument("styles", help="bank of style codes: a file, or styles (the built-in)")
     sub.add_argument("out", type=Path, help="new .safetensors file")
     sub.add_argument("--model", default="dualstylegan", help="the DualStyleGAN the styles are for (default: the built-in)")
@@ -121,14 +120,14 @@ def add_train_sampler(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--overwrite", action="store_true", help="replace an existing file")
 
 
-def run_train_sampler(a: argparse.Namespace, bar: BarOf, say: Say) -> int:
+def run_train_sampler(a: argparse.Namespace) -> int:
     """A sampler of styles like those of a bank; what an interrupted one has learnt waits beside OUT."""
     out = check_target(a.out, SAFETENSORS, a.overwrite)
     bank, dual = load_kind(a.styles, "style_bank"), load_kind(a.model, "dualstylegan")
     codes = bank.latents()
     codes.check(dual.base)
     state = out.with_name(f"{out.stem}.state.safetensors")
-    sampler = fit_sampler(codes, dual.rows[0], a.epochs, a.seed, state, bar("sampler"))
+    sampler = fit_sampler(codes, dual.rows[0], a.epochs, a.seed, state, Bar("sampler"))
     sampler.info = ModelInfo(family=sampler.kind, parents=(lineage(bank),), licence=bank.info.licence)
     save(sampler, out, overwrite=a.overwrite)
     state.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ import argparse
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .._early import over
@@ -57,38 +57,13 @@ def _say(text: str, code: int) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """Of all commands."""
     parser = argparse.ArgumentParser(prog="python -m stylegan_core", description="StyleGANs without a compiler.")
-    commands_of = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def add(name: str, text: str) -> argparse.ArgumentParser:
-        sub = commands_of.add_parser(name, help=text, description=text)
-        sub.set_defaults(run=getattr(commands, name))
-        return sub
-
-    _info(add("info", "what a model file (or every one in a folder) holds, without building it"))
-    _convert(add("convert", "any known model file -> safetensors"))
-    _generate(add("generate", "pictures from seeds"))
-    _blend(add("blend", "two related models -> one, by resolution"))
-    _invert(add("invert", "a photograph -> latents and their picture"))
-    _tune(add("tune", "a face and its latents -> a small delta that makes the model draw that very face"))
-    _toonify(add("toonify", "a photograph, or each of a folder -> the same with its face as a toon"))
-    for name, text, fill, command in (
-            ("train", "unpaired pictures -> a child of a generator that draws like them", training.add_train, training.train),
-            ("train-encoder", "an encoder for a generator, from its own samples", training.add_train_encoder,
-             training.fit_encoder),
-            ("score", "FID, KID and the like of a generator, each by its network's name", training.add_score, training.score)):
-        sub = commands_of.add_parser(name, help=text, description=text)
-        fill(sub)
-        sub.set_defaults(run=lambda a, command=command: command(a, commands.load_generator, commands.Bar, commands._say))
-    for name, text, fill, command in (
-            ("train-dual", "drawings of one style -> a DualStyleGAN, its styles and a sampler", dual_training.add_train_dual,
-             dual_training.run_train_dual),
-            ("train-sampler", "a bank of styles -> a sampler of styles like them", dual_training.add_train_sampler,
-             dual_training.run_train_sampler)):
-        sub = commands_of.add_parser(name, help=text, description=text)
-        fill(sub)
-        sub.set_defaults(run=lambda a, command=command: command(a, commands.Bar, commands._say))
-    _transfer(add("transfer", "a photograph -> the same in the style of an exemplar (DualStyleGAN)"))
+    added = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text, add_arguments, run in COMMANDS:
+        sub = added.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run)
+        add_arguments(sub)
     return parser
 
 
@@ -272,3 +247,23 @@ def _indices(text: str) -> list[int]:
         return parse_indices(text)
     except InvalidInput as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+COMMANDS: tuple[tuple[str, str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]], ...] = (
+    ("info", "what a model file (or every one in a folder) holds, without building it", _info, commands.info),
+    ("convert", "any known model file -> safetensors", _convert, commands.convert),
+    ("generate", "pictures from seeds", _generate, commands.generate),
+    ("blend", "two related models -> one, by resolution", _blend, commands.blend),
+    ("invert", "a photograph -> latents and their picture", _invert, commands.invert),
+    ("tune", "a face and its latents -> a small delta that makes the model draw that very face", _tune, commands.tune),
+    ("toonify", "a photograph, or each of a folder -> the same with its face as a toon", _toonify, commands.toonify),
+    ("train", "unpaired pictures -> a child of a generator that draws like them", training.add_train, training.train),
+    ("train-encoder", "an encoder for a generator, from its own samples", training.add_train_encoder, training.fit_encoder),
+    ("score", "FID, KID and the like of a generator, each by its network's name", training.add_score, training.score),
+    ("train-dual", "drawings of one style -> a DualStyleGAN, its styles and a sampler", dual_training.add_train_dual,
+     dual_training.run_train_dual),
+    ("train-sampler", "a bank of styles -> a sampler of styles like them", dual_training.add_train_sampler,
+     dual_training.run_train_sampler),
+    ("transfer", "a photograph -> the same in the style of an exemplar (DualStyleGAN)", _transfer, commands.transfer),
+)
+"""Name, what it does, what adds its arguments, what runs it."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +11,8 @@ from ..checkpoints.writing import check_target
 from ..errors import InvalidInput
 from ..metrics import best_separability, compare_sets, path_length, sample_pictures
 from ..metrics.features import in_batches
-from ..networks.generators.base import Generator
+from ..metrics.networks import best_features, best_perceptual
+from ..metrics.plot import plot_measures
 from ..pictures.files import write_image
 from ..training.ada import SETS
 from ..training.data import prepare_pictures
@@ -21,6 +20,7 @@ from ..training.encoder import EncoderOptions, train_encoder
 from ..training.one_drawing import MIXED
 from ..training.processes import join_processes, leave_processes
 from ..training.recipe import ONE, PRESETS, fine_tune
+from .shared import Bar, load_generator, say
 
 METRICS = ("fid", "kid", "pr", "ppl", "ls")
 CHANGES = ("kimg", "batch_size", "micro_batch", "lr", "r1_gamma", "augment", "freeze_d", "layers", "pull_weights",
@@ -32,11 +32,9 @@ ENCODER = EncoderOptions()
 ONE_CHANGES = ("steps", "structure", "lr", "seed")
 """Of a run on one drawing."""
 
-Add = Callable[[str, str], argparse.ArgumentParser]
-LoadGenerator = Callable[[str, str], Generator]
-
 
 def add_train(sub: argparse.ArgumentParser) -> None:
+    """Its arguments."""
     sub.add_argument("--data", required=True, type=Path, help="folder or zip of pictures, NVIDIA's dataset zip too")
     sub.add_argument("--base", required=True, help="model file or built-in that the child is made from")
     sub.add_argument("--out", required=True, type=Path, help="folder of the run")
@@ -69,7 +67,7 @@ def add_train(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--device", default="cpu", help="such as cpu, cuda (default cpu)")
 
 
-def train(a: argparse.Namespace, load_generator: LoadGenerator, bar: Any, say: Callable[[str], None]) -> int:
+def train(a: argparse.Namespace) -> int:
     """Fine-tune a generator on unpaired pictures; under torchrun each process takes its share of every batch."""
     processes = join_processes(a.device)
     try:
@@ -81,8 +79,8 @@ def train(a: argparse.Namespace, load_generator: LoadGenerator, bar: Any, say: C
         if foreign := [name for name in changes if name not in known]:
             raise InvalidInput(f'--{foreign[0].replace("_", "-")} has no place in preset "{a.preset}"; leave it out.')
         result = fine_tune(base, a.data, a.out, a.preset, a.resume, a.align, a.licence, processes,
-                           on_prepare=bar("checking pictures") if processes.leads else None,
-                           on_step=bar("training") if processes.leads else None, **changes)
+                           on_prepare=Bar("checking pictures") if processes.leads else None,
+                           on_step=Bar("training") if processes.leads else None, **changes)
         if processes.leads:
             say(f"{result.report}\nThe model: {_model_of(a.out)}")
     finally:
@@ -96,6 +94,7 @@ def _model_of(out: Path) -> Path:
 
 
 def add_train_encoder(sub: argparse.ArgumentParser) -> None:
+    """Its arguments."""
     sub.add_argument("base", help="model file or built-in that the encoder is for")
     sub.add_argument("--out", required=True, type=Path, help="folder of the run; encoder.safetensors comes to lie there")
     sub.add_argument("--resume", action="store_true", help="go on with the run in --out")
@@ -108,15 +107,16 @@ def add_train_encoder(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--device", default="cpu", help="such as cpu, cuda (default cpu)")
 
 
-def fit_encoder(a: argparse.Namespace, load_generator: LoadGenerator, bar: Any, say: Callable[[str], None]) -> int:
+def fit_encoder(a: argparse.Namespace) -> int:
     """An encoder for any generator, from its own samples."""
     options = EncoderOptions(steps=a.steps, image_steps=a.image_steps, batch=a.batch_size, lr=a.lr, seed=a.seed)
-    found = train_encoder(load_generator(a.base, a.device), a.out, options, a.resume, bar("training"))
+    found = train_encoder(load_generator(a.base, a.device), a.out, options, a.resume, Bar("training"))
     say(f"{found.report}\nThe encoder: {a.out / 'encoder.safetensors'}")
     return 0
 
 
 def add_score(sub: argparse.ArgumentParser) -> None:
+    """Its arguments."""
     sub.add_argument("model", help="model file or built-in")
     sub.add_argument("--data", type=Path, help="folder or zip of real pictures; for fid, kid, pr")
     sub.add_argument("--metric", default="fid,kid,pr", help=f"comma list of {', '.join(METRICS)}")
@@ -132,11 +132,8 @@ def add_score(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--device", default="cpu", help="such as cpu, cuda, mps (default cpu)")
 
 
-def score(a: argparse.Namespace, load_generator: LoadGenerator, bar: Any, say: Callable[[str], None]) -> int:
+def score(a: argparse.Namespace) -> int:
     """Measures of a generator, each by the name of the network it was taken over."""
-    from ..metrics.networks import best_features, best_perceptual
-    from ..metrics.plot import plot_measures
-
     wanted = [name.strip() for name in a.metric.split(",") if name.strip()]
     if unknown := [name for name in wanted if name not in METRICS]:
         raise InvalidInput(f"Metric {unknown[0]} is unknown; use {', '.join(METRICS)}.")
@@ -154,12 +151,12 @@ def score(a: argparse.Namespace, load_generator: LoadGenerator, bar: Any, say: C
         reals = (data.take(np.arange(r.start, r.stop)) for r in in_batches(len(data)))
         network = best_features(a.networks).to(a.device)
         fakes = sample_pictures(model, a.count, a.seed)
-        found += compare_sets(reals, len(data), fakes, a.count, sets, network, bar("features"))
+        found += compare_sets(reals, len(data), fakes, a.count, sets, network, Bar("features"))
     if "ppl" in wanted:
         found.append(path_length(model, a.count, a.space, a.end, not a.whole, a.seed, best_perceptual(a.networks),
-                                 on_step=bar("paths"))[0])
+                                 on_step=Bar("paths"))[0])
     if "ls" in wanted:
-        found += best_separability(model, a.networks, a.count, a.seed, on_step=bar("attributes"))
+        found += best_separability(model, a.networks, a.count, a.seed, on_step=Bar("attributes"))
     say("\n".join(map(str, found)))
     if a.plot is not None:
         write_image(plot_measures(found), a.plot, overwrite=True)

@@ -9,5 +9,5 @@ from torch import Tensor
 
 
 def weighted_total(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-    """The sum of the losses, each times its weight."""
+    """Losses of one shape, scalars or [B] -> the sum of each times its weight."""
     return torch.stack([weights[name] * value for name, value in losses.items()]).sum(0)

@@ -113,6 +113,7 @@ def align_face(
         raise InvalidInput(f"Alignment got an image of shape {tuple(image.shape)} but needs [channels, height, width].")
     if size < 1 or supersample < 1:
         raise InvalidInput(f"Alignment got size {size} and supersample {supersample}; both must be at least 1.")
+    check_finite(image, "The photograph to align")
     quad = face_quad(landmarks)
     crop, sampled = _cut(image.float(), quad, size, supersample)
     return crop, FaceTransform(quad, size, sampled, (image.shape[1], image.shape[2]))
@@ -125,13 +126,12 @@ def fine_enough(size: int) -> int:
 
 
 def cut_again(image: Tensor, transform: FaceTransform, size: int) -> Tensor:
-    """[C, H, W] -> the transform's crop [C, size, size] of the photograph, or of a resized copy of it."""
-    return _cut(image.float(), transform.for_photo(image).quad, size, 2)[0]
+    """[C, H, W], finite, and a transform for_photo(image) -> its crop [C, size, size] of the photograph as it is now."""
+    return _cut(image.float(), transform.quad, size, 2)[0]
 
 
 def _cut(image: Tensor, quad: Tensor, size: int, supersample: int) -> tuple[Tensor, Tensor]:
     """The square `quad` as a crop [C, size, size], and the corners really sampled."""
-    check_finite(image, "The photograph to align")
     bits = torch.round if supersample == 1 else None
     piece, corners, sampled = _prepare(image, quad, size * supersample, bits)
     crop = _warp(piece, corners + 0.5, size * supersample)

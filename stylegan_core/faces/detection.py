@@ -127,7 +127,7 @@ def look_again(image: Tensor, face: Face, detector: MTCNN, config: DetectConfig 
 
 
 def turned_back(face: Face, k: int, image: Tensor) -> Face:
-    """A face of torch.rot90(image, k, (-2, -1)) in the image's own pixels."""
+    """A face of torch.rot90(image, k, (-2, -1)), image [C, H, W], in the image's own pixels."""
     height, width = image.shape[-2:]
     back: Callable[[Tensor], Tensor] = (
         lambda at: at,

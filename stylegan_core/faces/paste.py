@@ -80,7 +80,8 @@ def paste_faces(
     shape: MaskShape = "face",
     masks: Sequence[Tensor] | Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Several crops into one image, smallest face first so that the nearer one ends on top; masks are united."""
+    """Several crops [3, S, S] into one image, smallest face first so that the nearer one ends on top -> as of paste_face, the
+    masks united."""
     if len(crops) != len(transforms):
         raise InvalidInput(f"Pasting got {len(crops)} crops but {len(transforms)} transforms; give one for each crop.")
     united = image.new_zeros(*image.shape[:-3], 1, *image.shape[-2:])

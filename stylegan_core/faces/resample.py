@@ -69,7 +69,8 @@ def _product(weights: Tensor, image: Tensor, dim: int) -> Tensor:
 
 
 def mirror(length: int, before: int, after: int, repeat_edge: bool = False) -> Tensor:
-    """Indices that extend an axis by reflection as often as it takes; repeat_edge: the edge pixel counts twice."""
+    """Indices [before + length + after] that extend an axis by reflection as often as it takes; repeat_edge: the edge pixel
+    counts twice."""
     at = torch.arange(-before, length + after)
     if length == 1:
         return torch.zeros_like(at)

@@ -64,7 +64,8 @@ def bridge_gaps(points: Sequence[Tensor | None], longest: int) -> list[Tensor | 
 
 
 def smooth_sights(points: Sequence[Tensor | None], sigma: float) -> list[Tensor | None]:
-    """Every stretch of frames in which the face is seen, smoothed for itself; see smooth_over_time."""
+    """Points [n, 2] a frame, None where no face is seen -> the same, every stretch of frames with a face smoothed for itself;
+    see smooth_over_time."""
     smoothed: list[Tensor | None] = []
     for seen, stretch in groupby(points, lambda p: p is not None):
         values = list(stretch)

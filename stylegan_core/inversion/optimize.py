@@ -22,6 +22,7 @@ from ..losses.reconstruction import ReconstructionLoss, judging_networks
 from ..losses.regularizers import normalize_noise_
 from ..networks.generators.base import Generator, plain_generator
 from ..ops.resize import resize_area
+from ..options import of_preset
 from ..runtime import OnStep, run_chunked
 from .loss_files import loss_networks
 from .noise import map_scales, start_maps
@@ -53,7 +54,7 @@ class Inverter(Optimization[InversionResult]):
         check_space(space)
         check_targets(images)
         model = plain_generator(model)
-        self.options = resolve_options(options)
+        self.options = of_preset(options, PRESETS, "Inversion")
         self.space: Space = space
         self.steps = self.options.steps
         self.whole, small = model, not (self.options.full_size or self.options.optimize_noise or space == "z+")
@@ -244,15 +245,6 @@ def lpips_at_size(lpips: Any, pictures: Tensor, targets: Tensor) -> dict[str, Te
     return {f"lpips_{size}": torch.cat([lpips(lpips.features(b), lpips.features(a.to(b))).cpu() for a, b in pairs])}
 
 
-def resolve_options(options: InversionOptions | str) -> InversionOptions:
-    """Options, or those of a preset by name. Raises InvalidInput."""
-    if isinstance(options, InversionOptions):
-        return options
-    if options not in PRESETS:
-        raise InvalidInput(f'Inversion preset "{options}" is unknown; use one of {", ".join(PRESETS)}.')
-    return PRESETS[options]
-
-
 def check_targets(images: Tensor) -> None:
     """Raise InvalidInput unless images are square RGB [B, 3, H, H] in about [-1, 1], and one at least is finite."""
     if images.ndim != 4 or images.shape[1] != 3 or not len(images) or images.shape[2] != images.shape[3]:
@@ -274,6 +266,6 @@ def invert(model: Generator, images: Tensor, space: Space = "w+", steps: int | N
     steps: replaces the options' number. on_step(i, n, images so far) runs after every step.
     Raises InvalidInput, LatentMismatch.
     """
-    options = resolve_options(options)
+    options = of_preset(options, PRESETS, "Inversion")
     options = options if steps is None else replace(options, steps=steps)
     return Inverter(model, images, space, options, start, distances, c, mask, folders).run(on_step)

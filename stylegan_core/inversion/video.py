@@ -19,12 +19,12 @@ from ..faces.smoothing import smooth_over_time
 from ..latents import Latents, ModelSignature
 from ..losses.reconstruction import EMBEDDED
 from ..networks.generators.base import Generator, plain_generator
-from ..options import check_numbers
+from ..options import check_numbers, of_preset
 from ..runtime import OnStep
 from .encode import PortraitEncoder
 from .loss_files import loss_networks
-from .optimize import Inverter, resolve_options
-from .options import InversionOptions
+from .optimize import Inverter
+from .options import PRESETS, InversionOptions
 from .small import small_variant
 from .spaces import Coordinates
 from .state import InversionResult
@@ -49,7 +49,7 @@ class VideoOptions:
 
     def __post_init__(self) -> None:
         check_numbers(self, "A video's inversion")
-        resolve_options(self.first)
+        of_preset(self.first, PRESETS, "Inversion")
         if not self.lr:
             raise InvalidInput("A video's inversion got lr = 0, at which nothing moves; use a rate above 0, such as 0.01.")
 
@@ -99,7 +99,7 @@ class VideoInverter(Series["Inverter | Followed", Latents | InversionResult]):
         self.crops, self.encoder, self._shape = crops, encoder, crops[0].shape
         self.model = small_variant(plain_generator(model))
         self.count = len(crops)
-        self._first = replace(resolve_options(self.options.first), start_step=0)
+        self._first = replace(of_preset(self.options.first, PRESETS, "Inversion"), start_step=0)
         self._next = replace(self._first, steps=max(1, self.options.steps), start_step=0, lr=self.options.lr, ramp_up=0.0,
                              perturbation=0.0, optimize_noise=False, patience=0)
         with torch.inference_mode(False):

@@ -37,7 +37,8 @@ class LossWeights:
 
 
 def judging_networks(weights: LossWeights, given: Mapping[str, nn.Module], like: Tensor) -> dict[str, nn.Module]:
-    """Private copies of the networks that `weights` asks for, the given ones before the embedded ones."""
+    """Private copies of the networks that `weights` asks for, by name, the given ones before the embedded ones; on the device
+    and in the dtype of `like`."""
     return {name: frozen(given.get(name) or make(), like) for name, make in EMBEDDED.items() if getattr(weights, name)}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +10,7 @@ from torch.nn import functional
 
 from ..assets import load_asset
 from ..networks.judges.features import FeatureTrunk, alexnet, enlarge_to, imagenet_normalize
-
-OnStep = Callable[[int, int, Tensor | None], None]
+from ..runtime import OnStep
 
 
 class OpenFeatures(nn.Module):

@@ -30,6 +30,7 @@ def best_perceptual(folder: str | Path | None = None) -> LPIPS:
 
 
 def tensors_of(path: Path) -> dict[str, Tensor]:
+    """The state dict of a network's file, wrappers taken off. Raises LoadError."""
     return {key: lazy.read() for key, lazy in unwrap(read_file(path).tree).tensors.items()}
 
 

@@ -16,13 +16,13 @@ from ..errors import InvalidInput
 from ..latents import sample_z
 from ..losses.perceptual import LPIPS
 from ..networks.generators.base import Generator, NoiseMode
+from ..runtime import OnStep
 from .attributes import MeasuredAttributes, centred
 from .distances import feature_statistics, frechet_distance, kernel_distance, precision_recall
 from .features import OpenFeatures, features_of, in_batches
 from .path_length import EPSILON, Space, perceptual_path_length, ppl_endpoints, ppl_images
 from .separability import linear_separability
 
-OnStep = Callable[[int, int, Tensor | None], None]
 FEW = 2000
 """Pictures below which FID says more about the count than about the model, so that KID is told first."""
 CLASSIFIERS = "celebahq-classifier-*.pkl"

@@ -22,7 +22,7 @@ from .generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 from .generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from .info import ModelInfo
 from .mapping import FullyConnected, MappingConfig, MappingNetwork, leaky_relu_gain
-from .shapes import Shape, Shapes, check_shapes, nested_facts, shape_of
+from .shapes import Shape, Shapes, check_shapes, count_of, nested_facts, shape_of
 from .style_weights import STRUCTURE_PLACES, Weights, parse_weights
 
 STRUCTURE_RESOLUTIONS = (4, 8, 8, 16, 16, 32, 32)
@@ -168,9 +168,7 @@ class DualStyleGANConfig:
 
 
 def _depth(shapes: Shapes) -> int:
-    depth = 0
-    while f"transform.fc{depth}.weight" in shapes:
-        depth += 1
+    depth = count_of(shapes, "transform.fc{}.weight")
     if not depth:
         raise LoadError("The file has no structure transform (transform.fc0.weight); it is no complete DualStyleGAN.")
     return depth

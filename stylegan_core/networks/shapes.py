@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import count
 from typing import Any
 
 from ..errors import LoadError
@@ -10,6 +11,8 @@ from .mapping import MappingConfig
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
+MAX_RESOLUTION = 4096
+"""Pixels a side that a network draws or sees at most: a file that asks for more is made to exhaust memory."""
 
 
 def shape_of(shapes: Shapes, key: str, ndim: int) -> Shape:
@@ -20,6 +23,22 @@ def shape_of(shapes: Shapes, key: str, ndim: int) -> Shape:
     if len(shape) != ndim:
         raise LoadError(f"Tensor {key} has shape {list(shape)} but {ndim} axes were expected; use an intact file.")
     return shape
+
+
+def count_of(shapes: Shapes, pattern: str) -> int:
+    """How many of the keys pattern.format(0), pattern.format(1) ... are there in a row."""
+    return next(i for i in count() if pattern.format(i) not in shapes)
+
+
+def block_widths(shapes: Shapes, pattern: str, first: int = 4, axis: int = 0) -> list[int]:
+    """Widths by resolution: that axis of the weights [a, b, h, w] at pattern.format(first), pattern.format(2 * first) ... while
+    there are any. Raises LoadError."""
+    widths = []
+    while (key := pattern.format(resolution := first << len(widths))) in shapes:
+        if resolution > MAX_RESOLUTION:
+            raise LoadError(f"The file has {key}, but {MAX_RESOLUTION} px is the most supported; use an intact file.")
+        widths.append(shape_of(shapes, key, 4)[axis])
+    return widths
 
 
 def check_shapes(found: Shapes, expected: Iterable[tuple[str, Shape]], optional: Iterable[str] = ()) -> None:
@@ -37,9 +56,7 @@ def check_shapes(found: Shapes, expected: Iterable[tuple[str, Shape]], optional:
 
 def mapping_from_shapes(shapes: Shapes, num_ws: int, facts: Mapping[str, Any]) -> MappingConfig:
     """The mapping's config from keys mapping.fc{i}.weight and mapping.embed.*; facts may give lr_multiplier."""
-    depth = 0
-    while f"mapping.fc{depth}.weight" in shapes:
-        depth += 1
+    depth = count_of(shapes, "mapping.fc{}.weight")
     widths = [shape_of(shapes, f"mapping.fc{i}.weight", 2) for i in range(max(depth, 1))]
     hidden = {out for out, _ in widths[:-1]}
     if len(hidden) > 1 or any(a[0] != b[1] for a, b in zip(widths, widths[1:], strict=False)):

@@ -5,25 +5,27 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import warnings
 import zipfile
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from ..checkpoints.writing import write_bytes, write_file
 from ..errors import FaceNotFound, InvalidInput
 from ..faces.batch import take_faces
 from ..ops.resize import resize_area
 from ..pictures.files import SUFFIXES, from_uint8, to_rgb_picture, to_uint8
 from ..pictures.sheets import contact_sheet
+from ..runtime import OnStep
 
 LABELS = "dataset.json"
 """NVIDIA's dataset zips tell each picture's class or vector here."""
@@ -33,7 +35,6 @@ WORKERS, AHEAD = 4, 16
 SOME = 8
 """Names a sentence lists before it counts the rest."""
 
-OnStep = Callable[[int, int, Tensor | None], None]
 
 
 @dataclass(frozen=True)
@@ -211,55 +212,44 @@ def _some(names: list[str]) -> str:
 
 def _prepare(entries: list[Entry], resolution: int, folder: Path, key: str, align: bool, channels: int,
              on_step: OnStep | None) -> None:
-    """Write key.bin and, last, key.json; what is not whole has no json."""
+    """Write key.bin and, last, key.json; what is not whole has no json. Raises SaveError."""
     report, used, seen = _Report(), [], {}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f"{key}.bin.tmp").open("wb") as file:
-            for i, (entry, picture) in enumerate(_decoded(entries, report)):
-                square = None if picture is None else _square(entry, picture, resolution, align, report)
-                if square is not None:
-                    pixels = square.convert("L" if channels == 1 else "RGB")
-                    bytes_ = np.atleast_3d(np.asarray(pixels)).transpose(2, 0, 1).tobytes()
-                    twin = seen.setdefault(hashlib.sha256(bytes_).digest(), entry.name)
-                    if twin == entry.name:
-                        file.write(bytes_)
-                        used.append(entry)
-                    else:
-                        report.left_out.setdefault("doubles of others", []).append(entry.name)
-                if on_step is not None:
-                    on_step(i + 1, len(entries), None if square is None else from_uint8(np.array(square)))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(folder / f"{key}.bin.tmp", folder / f"{key}.bin")
-        facts = {"shape": [len(used), channels, resolution, resolution], "names": [e.name for e in used],
-                 "labels": [e.label for e in used], "notes": report.notes()}
-        temporary = folder / f"{key}.json.tmp"
-        temporary.write_text(json.dumps(facts), encoding="utf-8")
-        os.replace(temporary, folder / f"{key}.json")
-    except PermissionError as error:
-        raise InvalidInput(f"{folder} can't be written to ({error.strerror}); choose a folder of your own.") from error
-    finally:
-        (folder / f"{key}.bin.tmp").unlink(missing_ok=True)
+
+    def write(file: BinaryIO) -> None:
+        for i, (entry, picture) in enumerate(_decoded(entries, report)):
+            square = None if picture is None else _square(entry, picture, resolution, align, report)
+            if square is not None:
+                pixels = square.convert("L" if channels == 1 else "RGB")
+                data = np.atleast_3d(np.asarray(pixels)).transpose(2, 0, 1).tobytes()
+                twin = seen.setdefault(hashlib.sha256(data).digest(), entry.name)
+                if twin == entry.name:
+                    file.write(data)
+                    used.append(entry)
+                else:
+                    report.left_out.setdefault("doubles of others", []).append(entry.name)
+            if on_step is not None:
+                on_step(i + 1, len(entries), None if square is None else from_uint8(np.array(square)))
+
+    write_file(folder / f"{key}.bin", write, overwrite=True)
+    facts = {"shape": [len(used), channels, resolution, resolution], "names": [e.name for e in used],
+             "labels": [e.label for e in used], "notes": report.notes()}
+    write_bytes(folder / f"{key}.json", json.dumps(facts).encode(), overwrite=True)
 
 
 def _decoded(entries: list[Entry], report: _Report) -> Iterator[tuple[Entry, Image.Image | None]]:
     """Pictures in order, a few read ahead by threads (decoding lets go of the interpreter)."""
     with ThreadPoolExecutor(WORKERS) as pool:
-        waiting = []
+        waiting: deque[tuple[Entry, Future]] = deque()
         for entry in [*entries, *[None] * AHEAD]:
             if entry is not None:
                 waiting.append((entry, pool.submit(_decode, entry)))
             if waiting and (entry is None or len(waiting) > AHEAD):
-                first, future = waiting.pop(0)
+                first, future = waiting.popleft()
                 picture, left_out, changed = future.result()
                 for said, into in ((left_out, report.left_out), (changed, report.changed)):
                     if said:
                         into.setdefault(said, []).append(first.name)
                 yield first, picture
-        while waiting:
-            first, future = waiting.pop(0)
-            yield first, future.result()[0]
 
 
 def _decode(entry: Entry) -> tuple[Image.Image | None, str, str]:

@@ -23,7 +23,8 @@ def generator_for(seed: int, iteration: int, phase: str, image: int = -1,
 
 def draw_latents(generator: Generator, batch: int, mixing: float, levels: int,
                  draw: torch.Generator) -> tuple[Tensor, Tensor | None, int | None]:
-    """(z, z_mix, cutoff): with probability `mixing`, rows of ws from a uniform cutoff in 1..levels - 1 on come from z_mix."""
+    """(z, z_mix, cutoff), codes [batch, z_dim]: with probability `mixing`, rows of ws from a uniform cutoff in 1..levels - 1 on
+    come from z_mix."""
     z, z_mix = (torch.randn(batch, generator.z_dim, generator=draw) for _ in range(2))
     chosen = float(torch.rand((), generator=draw)) < mixing
     cutoff = int(torch.randint(1, max(levels, 2), (), generator=draw))

@@ -110,7 +110,7 @@ class DualStages(Optimization[DualStyleGAN]):
         trainer.noise_mode = "const"
         for tag, adam in start.adam.items():
             if adam is not None:
-                set_adam(trainer, tag, adam)
+                set_adam(trainer.optimizers[tag], trainer.network(tag), adam)
         with torch.no_grad():
             self.codes, self.faces = (codes.ws(trainer.G.base).to(self._like).clone()
                                       for codes in (self.examples.extrinsic, self.examples.intrinsic))

@@ -6,7 +6,6 @@ picture. The pictures are changed to look like photographs: moved, blurred, nois
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,9 +28,9 @@ from ..ops.resize import resize_area, to_rgb
 from ..options import check_numbers
 from ..pictures.files import write_image
 from ..pictures.sheets import contact_sheet
+from ..runtime import OnStep
 from .shown import with_curves
 
-OnStep = Callable[[int, int, Tensor | None], None]
 LEADING = 256
 """Whitened coordinates that count one by one; the rest only by their share of the code's variance."""
 TRUNK_RATE = 0.3
@@ -69,6 +68,8 @@ class EncoderOptions:
 
 @dataclass(frozen=True)
 class EncoderResult:
+    """What a training of an encoder gives."""
+
     encoder: CompactEncoder
     comparison: Tensor
     """Unseen samples above what their codes draw, [1, 3, h, w] in [-1, 1]."""
@@ -157,7 +158,8 @@ def _column(values: np.ndarray, like: Tensor) -> Tensor:
 
 
 def code_loss(got: Tensor, want: Tensor, scale: Tensor) -> Tensor:
-    """Share of the code's variance that is missed, plus the mean squared error of the leading coordinates."""
+    """Whitened codes [B, num_ws, w_dim], scale [w_dim] (the axes' variances) -> the share of the codes' variance that is
+    missed, plus the mean squared error of the leading coordinates."""
     error = (got - want).square()
     return (error * scale).sum(-1).mean() / scale.sum() + 0.2 * error[..., :LEADING].mean()
 

@@ -7,7 +7,6 @@ the random rows say, the child then always says as the drawing does; what the ot
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -32,11 +31,10 @@ from ..ops.resize import resize_area
 from ..options import check_numbers
 from ..pictures.files import write_image
 from ..pictures.sheets import contact_sheet
-from ..runtime import private_copy
+from ..runtime import OnStep, private_copy
 from .judges import layer_features, own_discriminator
 from .shown import with_curves
 
-OnStep = Callable[[int, int, Tensor | None], None]
 Structure = Literal["kept", "taken"]
 MIXED = {"kept": 64, "taken": 16}
 """Rows from so many px on are random while the child learns; layers from half of that on may change."""

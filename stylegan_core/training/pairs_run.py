@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,11 +18,11 @@ from ..networks.generators.base import Generator
 from ..pictures.files import to_uint8
 from ..pictures.rendering import render
 from ..pictures.sheets import contact_sheet
+from ..runtime import OnStep
 from .pairs import PairsScore, PairsTrainer
 from .pairs_options import PairsOptions
 from .shown import with_curves
 
-OnStep = Callable[[int, int, Tensor | None], None]
 SHOWN, PREVIEWS, CELL = 4, 20, 256
 THUMB = 64
 """Side at which two sets of targets are told apart."""
@@ -46,6 +46,8 @@ class SizedTargets(Sequence[Tensor]):
 
 @dataclass(frozen=True)
 class PairsResult:
+    """What a training on pairs gives."""
+
     model: Generator
     comparison: Tensor
     """Targets above what the child draws, the last pairs (those held out), [1, 3, h, w] in [-1, 1]."""

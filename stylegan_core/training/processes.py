@@ -16,7 +16,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Processes:
+    """This process and how many there are."""
+
     rank: int = 0
+    """0 leads."""
     count: int = 1
     device: str = "cpu"
 
@@ -74,5 +77,6 @@ def join_processes(device: str = "cpu") -> Processes:
 
 
 def leave_processes() -> None:
+    """The end of join_processes; nothing where that had nothing to do."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()

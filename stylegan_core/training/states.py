@@ -15,7 +15,7 @@ def trainer_tensors(trainer: Trainer) -> dict[str, Tensor]:
     """Networks, Adam's states by parameter name, path mean, ADA."""
     tensors = {f"{tag}.{key}": t for tag, net in _networks(trainer) for key, t in net.state_dict().items()}
     for tag in "GD":
-        for name, entry in get_adam(trainer, tag).items():
+        for name, entry in get_adam(trainer.optimizers[tag], trainer.network(tag)).items():
             tensors |= {f"adam.{tag}.{name}.{key}": t for key, t in entry.items()}
     tensors["pl_mean"] = trainer.pl_mean
     if trainer.ada is not None:
@@ -43,7 +43,7 @@ def restore_trainer(trainer: Trainer, tensors: Mapping[str, Tensor]) -> None:
             name, _, leaf = key.rpartition(".")
             adam.setdefault(name, {})[leaf] = tensor
         trainer.optimizers[tag].state.clear()
-        set_adam(trainer, tag, adam)
+        set_adam(trainer.optimizers[tag], trainer.network(tag), adam)
     trainer.pl_mean = tensors["pl_mean"].to(trainer.pl_mean)
     if trainer.ada is not None and below("ada."):
         trainer.ada.load_state_dict(below("ada."))

@@ -24,6 +24,7 @@ from ..networks.generators.base import Generator, NoiseMode
 from ..networks.generators.stylegan3 import following_magnitudes
 from .ada import AdaController
 from .augmentation import apply_augmentations
+from .files import get_adam, read_training_file, set_adam, write_training_file
 from .options import TrainOptions
 
 Phase = Literal["Gmain", "Greg", "Dmain", "Dreg"]
@@ -283,9 +284,13 @@ class Trainer:
     @classmethod
     def resume(cls, path: str | Path, options: TrainOptions, dtype: torch.dtype | None = None) -> Trainer:
         """Go on from a training file of rosinality's (its optimizers included) or NVIDIA's (which has none)."""
-        from .files import resume
-
-        return resume(path, options, dtype)
+        found = read_training_file(path, dtype)
+        trainer = cls(found.G, found.D, found.E, options, ada=AdaController(convention="rosinality", p=found.state.ada_p))
+        trainer.iteration, trainer.file_args = found.state.iteration, found.state.args
+        for tag, adam in found.state.adam.items():
+            if adam is not None:
+                set_adam(trainer.optimizers[tag], trainer.network(tag), adam)
+        return trainer
 
     @property
     def ada_p(self) -> Tensor:
@@ -293,9 +298,9 @@ class Trainer:
 
     def save(self, path: str | Path, layout: str = "rosinality") -> Path:
         """Write a training file that rosinality's code continues."""
-        from .files import save
-
-        return save(self, path, layout)
+        networks = {"G": self.G, "D": self.D, "E": self.E or self.G}
+        adam = {tag: get_adam(self.optimizers[tag], self.network(tag)) for tag in "GD"}
+        return write_training_file(path, networks, adam, self.options, self.file_args, float(self.ada_p), layout)
 
 
 def _like(network: nn.Module) -> Tensor:

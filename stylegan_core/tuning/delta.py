@@ -23,6 +23,7 @@ from ..errors import AtelierError, DeltaMismatch, InvalidInput, LoadError
 from ..latents import ModelSignature, fingerprint
 from ..networks.generators.base import Generator
 from ..networks.info import ModelInfo, joined_licences
+from ..ops.modulated import exact
 from ..runtime import alias, rebuild
 
 FAMILY = "delta"
@@ -131,8 +132,8 @@ def apply_delta(model: G, delta: Delta, strength: float = 1.0) -> G:
 
 def expand(part: Part, shape: torch.Size) -> Tensor:
     """What a part adds to a weight of `shape`, in float32 or better; differentiable."""
-    exact = [t if t.dtype == torch.float64 else t.float() for t in part]
-    return (exact[0] if len(exact) == 1 else exact[0] @ exact[1]).reshape(shape)
+    whole, *right = map(exact, part)
+    return (whole @ right[0] if right else whole).reshape(shape)
 
 
 def principal(part: Part) -> Part:

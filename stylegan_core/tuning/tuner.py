@@ -22,6 +22,7 @@ from ..latents import Latents, class_label
 from ..losses.reconstruction import ReconstructionLoss, judging_networks
 from ..networks.generators.base import Generator
 from ..ops.resize import to_rgb
+from ..options import of_preset
 from ..runtime import OnStep
 from .delta import BaseModel, Delta, Part, apply_delta, cut, numbers, principal
 from .options import TUNE_PRESETS, TuneOptions
@@ -64,7 +65,7 @@ class Tuner(Optimization[Tuned]):
         embedded ones. c: one-hot labels [1|B, c_dim] for a model with classes. Raises InvalidInput, LatentMismatch.
         """
         _check_inputs(model, latents, images)
-        self.options, self.latents = _resolve(options), latents
+        self.options, self.latents = of_preset(options, TUNE_PRESETS, "Tuning"), latents
         self.steps = self.options.steps
         with gradients():
             self.model = exact(model)
@@ -209,14 +210,6 @@ def _check_inputs(model: Generator, latents: Latents, images: Tensor) -> None:
     if len(latents) != len(images):
         raise InvalidInput(f"Tuning got {len(latents)} latents for {len(images)} images; give one an image, as the inversion "
                            f"of these very images returns them.")
-
-
-def _resolve(options: TuneOptions | str) -> TuneOptions:
-    if isinstance(options, TuneOptions):
-        return options
-    if options not in TUNE_PRESETS:
-        raise InvalidInput(f'Tuning preset "{options}" is unknown; use one of {", ".join(TUNE_PRESETS)}.')
-    return TUNE_PRESETS[options]
 
 
 def tune(model: Generator, latents: Latents, images: Tensor, options: TuneOptions | str = "standard",

@@ -47,6 +47,7 @@ def from_rosinality(state: SourceState) -> ConvertedState:
 
 
 def rosinality_renames(blocks: int, resolution: int) -> Iterator[Rename]:
+    """(their key, ours, what becomes of the tensor) of a discriminator of so many residual blocks."""
     yield "convs.0.0.weight", f"b{resolution}.fromrgb.weight", keep
     yield "convs.0.1.bias", f"b{resolution}.fromrgb.bias", keep
     for i in range(1, blocks + 1):

@@ -22,7 +22,7 @@ from ..generators.base import Generator
 from ..generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from ..info import ModelInfo
 from ..judges.irse import IRSEConfig, IRSETrunk
-from ..shapes import Shape, Shapes, check_shapes, nested_facts, shape_of
+from ..shapes import Shape, Shapes, check_shapes, count_of, nested_facts, shape_of
 from .resnet import ResNet34, ResNet34Config
 
 CodeSpace = Literal["z+", "w+"]
@@ -116,11 +116,8 @@ class EncoderConfig:
 
 
 def _group(shapes: Shapes, g: int, level: int) -> HeadGroup:
-    depth = 0
-    while f"heads.{g}.convs.{depth}.weight" in shapes:
-        depth += 1
     styles, width, _ = shape_of(shapes, f"heads.{g}.weight", 3)
-    return HeadGroup(level, styles, width, depth)
+    return HeadGroup(level, styles, width, count_of(shapes, f"heads.{g}.convs.{{}}.weight"))
 
 
 class Heads(nn.Module):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ...errors import LoadError
 from ..batch_norm import BatchNorm
-from ..shapes import Shapes, shape_of
+from ..shapes import Shapes, count_of, shape_of
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,7 @@ class ResNet34Config:
     def from_shapes(cls, shapes: Shapes, prefix: str = "") -> ResNet34Config:
         """Keys below `prefix` -> config. Raises LoadError."""
         stem = shape_of(shapes, f"{prefix}conv1.weight", 4)
-        blocks = 0
-        while f"{prefix}body.{blocks}.conv1.weight" in shapes:
-            blocks += 1
+        blocks = count_of(shapes, f"{prefix}body.{{}}.conv1.weight")
         if blocks != sum(cls.depths):
             raise LoadError(f"The network has {blocks} residual blocks; {sum(cls.depths)} make a ResNet-34.")
         ends = [sum(cls.depths[: i + 1]) - 1 for i in range(4)]

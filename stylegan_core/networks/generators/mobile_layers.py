@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from ...ops.modulated import exact
+
 SLOPE = 0.2
 """Of the leaky ReLU."""
 
@@ -169,7 +171,7 @@ class MobileHead(nn.Module):
         else:
             x = x * style.to(x.dtype)
         bands = pointwise(x, weight.to(x.dtype), self.bias.to(x.dtype))
-        return inverse_haar(bands if x.dtype == torch.float64 else bands.float())
+        return inverse_haar(exact(bands))
 
 
 class MobileBlock(nn.Module):

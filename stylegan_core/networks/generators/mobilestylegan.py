@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ...errors import LoadError
 from ..info import ModelInfo
 from ..mapping import MappingConfig, MappingNetwork
-from ..shapes import Shape, Shapes, check_shapes, mapping_from_shapes, shape_of
+from ..shapes import Shape, Shapes, block_widths, check_shapes, mapping_from_shapes, shape_of
 from .base import Generator, HookUpTo, LayerHook, NoiseMode, StyledLayer, Synthesis, one_by_one
 from .mobile_layers import MobileBlock, MobileConv, MobileHead
 from .mobile_strips import draw_in_strips
@@ -41,9 +41,8 @@ class MobileStyleGANConfig:
     @classmethod
     def from_shapes(cls, shapes: Shapes, facts: Mapping[str, Any]) -> MobileStyleGANConfig:
         """Canonical keys and shapes -> config; LoadError when they contradict each other."""
-        channels = [shape_of(shapes, "synthesis.b4.conv1.weight", 4)[0]]
-        while f"synthesis.b{4 << len(channels)}.conv2.weight" in shapes:
-            channels.append(shape_of(shapes, f"synthesis.b{4 << len(channels)}.conv2.weight", 4)[0])
+        channels = [shape_of(shapes, "synthesis.b4.conv1.weight", 4)[0],
+                    *block_widths(shapes, "synthesis.b{}.conv2.weight", first=8)]
         bands = shape_of(shapes, "synthesis.head.weight", 4)[0]
         if bands % 4 or any(width % 4 for width in channels):
             raise LoadError(f"The image head gives {bands} bands and the blocks have widths {channels}, but wavelets come "
@@ -140,6 +139,8 @@ class MobileSynthesis(Synthesis):
 
 
 class MobileStyleGAN(Generator):
+    """MobileStyleGAN (Belousov 2021, 2104.04767): depthwise convolutions, wavelets in place of upsampled features."""
+
     kind = "mobilestylegan"
 
     def __init__(self, config: MobileStyleGANConfig, info: ModelInfo | None = None) -> None:

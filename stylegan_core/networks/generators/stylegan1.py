@@ -21,11 +21,10 @@ from ...errors import InvalidInput, LoadError
 from ...ops.fir import filter2d, resample_kernel
 from ..info import ModelInfo
 from ..mapping import FullyConnected, MappingConfig, MappingNetwork
-from ..shapes import Shape, Shapes, check_shapes, mapping_from_shapes, shape_of
+from ..shapes import MAX_RESOLUTION, Shape, Shapes, block_widths, check_shapes, mapping_from_shapes, shape_of
 from .base import Generator, LayerHook, NoiseMode, StyledLayer, Synthesis
 
 BINOMIAL = (1.0, 2.0, 1.0)
-MAX_RESOLUTION = 4096
 
 
 @dataclass(frozen=True)
@@ -61,14 +60,10 @@ class StyleGAN1Config:
     @classmethod
     def from_shapes(cls, shapes: Shapes, facts: Mapping[str, Any]) -> StyleGAN1Config:
         """From canonical keys; facts may give norm_eps, bias_before_blur, lr_multiplier. Raises LoadError."""
-        channels, r = [], 4
-        while f"synthesis.b{r}.conv1.weight" in shapes and r <= MAX_RESOLUTION:
-            channels.append(shape_of(shapes, f"synthesis.b{r}.conv1.weight", 4)[0])
-            r *= 2
-        if not channels or r > MAX_RESOLUTION:
-            raise LoadError(f"Blocks up to {r // 2} px were found; a StyleGAN has b4.conv1, b8.conv1 and so on up to "
-                            f"{MAX_RESOLUTION} px at most, so use an intact file.")
-        rgb = shape_of(shapes, f"synthesis.b{r // 2}.torgb.weight", 4)
+        channels = block_widths(shapes, "synthesis.b{}.conv1.weight")
+        if not channels:
+            raise LoadError("The file has no tensor synthesis.b4.conv1.weight; load a complete StyleGAN generator.")
+        rgb = shape_of(shapes, f"synthesis.b{2 << len(channels)}.torgb.weight", 4)
         given = {k: facts[k] for k in ("norm_eps", "bias_before_blur", "lod") if k in facts}
         config = cls(mapping_from_shapes(shapes, 2 * len(channels), facts), tuple(channels), rgb[0], **given)
         expected = dict(config.synthesis_shapes())
@@ -234,6 +229,8 @@ class StyleGAN1Synthesis(Synthesis):
 
 
 class StyleGAN1(Generator):
+    """StyleGAN (Karras et al. 2019, 1812.04948): styles by instance normalization, grown level by level."""
+
     kind = "stylegan1"
 
     def __init__(self, config: StyleGAN1Config, info: ModelInfo | None = None) -> None:

@@ -17,10 +17,10 @@ from ...errors import InvalidInput, LoadError
 from ...ops import fir
 from ...ops.activation import activate, find_activation
 from ...ops.fir import resample_kernel, upsample2d
-from ...ops.modulated import modulated_conv2d
+from ...ops.modulated import exact, modulated_conv2d
 from ..info import ModelInfo
 from ..mapping import FullyConnected, MappingConfig, MappingNetwork
-from ..shapes import Shape, Shapes, check_shapes, mapping_from_shapes, shape_of
+from ..shapes import Shape, Shapes, block_widths, check_shapes, mapping_from_shapes, shape_of
 from .base import Generator, LayerHook, NoiseMode, StyledLayer, Synthesis, one_by_one
 
 Architecture = Literal["skip", "resnet", "orig"]
@@ -82,21 +82,18 @@ class StyleGAN2Config:
         """Canonical keys and shapes -> config. facts: what shapes can't tell, by field name (conv_clamp, activation,
         resample_kernel, scaled_demodulation, lr_multiplier; architecture at 4 px). LoadError when shapes contradict."""
         const = shape_of(shapes, "synthesis.b4.const", 3)
-        channels, resolution = [], 4
-        while f"synthesis.b{resolution}.conv1.weight" in shapes:
-            channels.append(shape_of(shapes, f"synthesis.b{resolution}.conv1.weight", 4)[0])
-            resolution *= 2
-        last = f"synthesis.b{resolution // 2}"
+        channels = block_widths(shapes, "synthesis.b{}.conv1.weight")
         if not channels:
             raise LoadError("The file has no tensor synthesis.b4.conv1.weight; load a complete StyleGAN2 generator.")
+        resolution = 2 << len(channels)
         given = {name: facts[name] for name in _SYNTHESIS_FACTS if name in facts}
         if "resample_kernel" in given:
             given["resample_kernel"] = as_taps(given["resample_kernel"])
         config = cls(
             mapping=mapping_from_shapes(shapes, 2 * len(channels), facts),
-            img_resolution=resolution // 2,
+            img_resolution=resolution,
             channels=tuple(channels),
-            img_channels=shape_of(shapes, f"{last}.torgb.weight", 4)[0],
+            img_channels=shape_of(shapes, f"synthesis.b{resolution}.torgb.weight", 4)[0],
             architecture=_architecture(shapes, len(channels), facts),
             const_size=(const[1], const[2]),
             use_noise="synthesis.b4.conv1.noise_strength" in shapes,
@@ -194,7 +191,7 @@ class ToRGB(nn.Module):
         style = self.affine(w.to(self.affine.weight.dtype)) * self.gain
         x = modulated_conv2d(x, self.weight, style, self.bias, demodulate=False)
         x = activate(x, "linear", clamp=self.conv_clamp)
-        return x if x.dtype == torch.float64 else x.float()
+        return exact(x)
 
 
 class Skip(nn.Module):
@@ -307,6 +304,8 @@ def _list_layers(config: StyleGAN2Config) -> Iterator[StyledLayer]:
 
 
 class StyleGAN2(Generator):
+    """StyleGAN2 (Karras et al. 2020, 1912.04958): styles in the convolutions' weights, no growing."""
+
     kind = "stylegan2"
 
     def __init__(self, config: StyleGAN2Config, info: ModelInfo | None = None) -> None:

@@ -20,12 +20,11 @@ from ...ops import fir
 from ...ops.activation import activate, find_activation
 from ...ops.fir import conv_down2d, downsample2d, resample_kernel
 from ...ops.memory_format import in_preferred_format
+from ...ops.modulated import exact
 from ..generators.stylegan2 import Architecture, as_taps
 from ..info import ModelInfo
 from ..mapping import FullyConnected, MappingConfig, MappingNetwork
-from ..shapes import Shape, Shapes, check_shapes, mapping_from_shapes, shape_of
-
-MAX_RESOLUTION = 4096
+from ..shapes import Shape, Shapes, block_widths, check_shapes, mapping_from_shapes, shape_of
 
 
 @dataclass(frozen=True)
@@ -80,13 +79,10 @@ class DiscriminatorConfig:
     def from_shapes(cls, shapes: Shapes, facts: Mapping[str, Any]) -> DiscriminatorConfig:
         """Canonical keys and shapes -> config; facts: what shapes can't tell, by field name. Raises LoadError."""
         after, before, *_ = shape_of(shapes, "b4.conv.weight", 4)
-        channels, resolution = [after], 8
-        while f"b{resolution}.conv0.weight" in shapes and resolution <= MAX_RESOLUTION:
-            channels.append(shape_of(shapes, f"b{resolution}.conv0.weight", 4)[1])
-            resolution *= 2
-        resolution //= 2
-        if after < 1 or f"b{2 * resolution}.conv0.weight" in shapes:
-            raise LoadError(f"Blocks from {resolution} px down were found; a discriminator sees {MAX_RESOLUTION} px at most.")
+        channels = [after, *block_widths(shapes, "b{}.conv0.weight", first=8, axis=1)]
+        if after < 1:
+            raise LoadError("The file's b4.conv.weight gives no features; use an intact file.")
+        resolution = 2 << len(channels)
         names = ("group_size", "conv_clamp", "resample_kernel", "activation")
         given = {f.name: facts[f.name] for f in fields(cls) if f.name in names and f.name in facts}
         if "resample_kernel" in given:
@@ -233,7 +229,7 @@ class Discriminator(nn.Module):
                 smaller: Any = self.get_submodule(f"b{resolution // 2}")
                 x = x + smaller.fromrgb(image)
         x = self._score(x, c)
-        return x if x.dtype == torch.float64 else x.float()
+        return exact(x)
 
     def _score(self, x: Tensor, c: Tensor | None) -> Tensor:
         last: Any = self.get_submodule("b4")

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from ...errors import InvalidInput, LoadError
 from ...ops.fir import filter2d, resample_kernel
-from ..generators.stylegan1 import BINOMIAL, MAX_RESOLUTION
+from ..generators.stylegan1 import BINOMIAL
 from ..info import ModelInfo
-from ..shapes import Shape, Shapes, check_shapes, shape_of
+from ..shapes import MAX_RESOLUTION, Shape, Shapes, block_widths, check_shapes, shape_of
 from .discriminator import minibatch_stddev
 
 ROOT_2 = math.sqrt(2)
@@ -54,12 +54,9 @@ class StyleGAN1DiscriminatorConfig:
     @classmethod
     def from_shapes(cls, shapes: Shapes, facts: Mapping[str, Any]) -> StyleGAN1DiscriminatorConfig:
         """Canonical keys and shapes -> config; facts may give group_size and lod. Raises LoadError."""
-        channels, r = [], 4
-        while f"b{r}.fromrgb.weight" in shapes and r <= MAX_RESOLUTION:
-            channels.append(shape_of(shapes, f"b{r}.fromrgb.weight", 4)[0])
-            r *= 2
-        if not channels or r > 2 * MAX_RESOLUTION:
-            raise LoadError(f"Blocks up to {r // 2} px were found; a discriminator sees 4 to {MAX_RESOLUTION} px.")
+        channels = block_widths(shapes, "b{}.fromrgb.weight")
+        if not channels:
+            raise LoadError("The file has no tensor b4.fromrgb.weight; load a complete discriminator.")
         outputs = shape_of(shapes, "b4.out.weight", 2)[0]
         given = {k: facts[k] for k in ("group_size", "lod") if k in facts}
         labels = int(facts.get("c_dim", outputs if outputs > 1 else 0))

@@ -30,7 +30,7 @@ BLOCKS = (
 
 
 def chip(faces: Tensor) -> Tensor:
-    """The FFHQ_BOX of each face at the network's size."""
+    """[B, C, S, S] in FFHQ's frame -> the FFHQ_BOX of each, [B, C, INPUT_SIZE, INPUT_SIZE]."""
     x0, y0, x1, y1 = (round(share * faces.shape[-1]) for share in FFHQ_BOX)
     chip = faces[..., y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
     size = (INPUT_SIZE, INPUT_SIZE)
@@ -38,6 +38,8 @@ def chip(faces: Tensor) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
+    """[B, C, h, w] -> [B, C', h, w], or half as large; batch norms are part of the weights."""
+
     def __init__(self, channels_in: int, channels_out: int, shrink: bool) -> None:
         super().__init__()
         self.shrink = shrink

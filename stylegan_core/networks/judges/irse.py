@@ -16,7 +16,7 @@ from torch.nn import functional
 from ...errors import InvalidInput, LoadError
 from ..batch_norm import BatchNorm
 from ..info import ModelInfo
-from ..shapes import Shapes, check_shapes, shape_of
+from ..shapes import Shapes, check_shapes, count_of, shape_of
 
 DEPTHS: dict[int, tuple[int, ...]] = {24: (3, 4, 14, 3), 49: (3, 13, 30, 3)}
 """Blocks in all -> blocks a stage (IR-SE50, IR-SE100)."""
@@ -39,9 +39,7 @@ class IRSEConfig:
     def from_shapes(cls, shapes: Shapes, prefix: str = "") -> IRSEConfig:
         """Keys below `prefix` -> config. Raises LoadError."""
         stem = shape_of(shapes, f"{prefix}input_layer.0.weight", 4)
-        blocks = 0
-        while f"{prefix}body.{blocks}.res_layer.1.weight" in shapes:
-            blocks += 1
+        blocks = count_of(shapes, f"{prefix}body.{{}}.res_layer.1.weight")
         if blocks not in DEPTHS:
             raise LoadError(f"The network has {blocks} residual blocks; {' or '.join(map(str, DEPTHS))} make an IR-SE.")
         starts = [sum(DEPTHS[blocks][:i]) for i in range(4)]

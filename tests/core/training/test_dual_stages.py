@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +21,7 @@ from stylegan_core.training.files import get_adam
 from stylegan_core.training.judges import fresh_discriminator
 from stylegan_core.training.processes import Processes
 from tests.core.networks.test_dualstylegan import mobile, stylegan2
+from tests.launcher import in_processes
 
 PLAN = StagePlan((Stage("structure", 3, STAGE_2, 5), Stage("drawings", 3, STAGE_3["cartoon"])), batch_size=2, preview_every=3,
                  save_every=2)
@@ -232,28 +229,23 @@ def test_a_published_training_file_goes_on_with_its_optimizers(golden) -> None:
     dual = start.raw
     work = DualStages(start, examples(dual), StagePlan((Stage("drawings", 1, STAGE_3["cartoon"]),), batch_size=2),
                       identity=near)
-    held = get_adam(work.trainer, "G")
+    optimizer, network = work.trainer.optimizers["G"], work.trainer.network("G")
+    held = get_adam(optimizer, network)
     assert set(held) == {n for n, _ in dual.named_parameters() if not n.startswith("base.")}
     name = "structure.0.conv0.weight"
     assert torch.equal(held[name]["exp_avg_sq"], start.adam["G"][name]["exp_avg_sq"])
     before = float(held[name]["step"])
     work.run()
-    assert float(get_adam(work.trainer, "G")[name]["step"]) == before + 2, "a main and a path step"
+    assert float(get_adam(optimizer, network)[name]["step"]) == before + 2, "a main and a path step"
     plain = published_start(golden("ckpt_formats").file("generator-001400.pt"))
     assert not plain.fresh and not plain.adam and "fresh" in plain.note
 
 
-WORKER = """
-import sys, torch
-torch.set_num_threads(1)
-sys.path.insert(0, sys.argv[1])
-from tests.core.training.test_dual_stages import SHARED, shared
-from stylegan_core.training.processes import join_processes, leave_processes
-processes = join_processes()
+WORK = """
+from tests.core.training.test_dual_stages import shared
 work = shared(processes=processes)
 work.run()
-torch.save(work.trainer.E.state_dict(), f"{sys.argv[2]}/{processes.rank}.pt")
-leave_processes()
+found = work.trainer.E.state_dict()
 """
 SHARED = (Stage("structure", 1, STAGE_2, 5), Stage("drawings", 2, STAGE_3["cartoon"]))
 
@@ -267,18 +259,8 @@ def shared(**more) -> DualStages:
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     """torch's own launch environment, gloo, float64; the one process takes the batch in the parts that the two do."""
-    script = tmp_path / "worker.py"
-    script.write_text(WORKER, encoding="utf-8")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    root = str(Path(__file__).parents[3])
-    started = [subprocess.Popen([sys.executable, str(script), root, str(tmp_path)], cwd=root, env={
-        **os.environ, "WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}) for rank in range(2)]
+    both = in_processes(WORK, tmp_path)
     one = shared()
     one.run()
-    assert [process.wait(300) for process in started] == [0, 0]
-    for rank in range(2):
-        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+    for found in both:
         assert all((found[k] - t).abs().max() < 1e-6 for k, t in one.trainer.E.state_dict().items())

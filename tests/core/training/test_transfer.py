@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from stylegan_core.training.data import PictureSet, prepare_pictures
 from stylegan_core.training.transfer import Transfer
 from stylegan_core.training.transfer_options import TransferOptions, open_run, preset_options
 from tests.core.training.golden import folder
+from tests.launcher import in_processes
 
 CASE = folder("train_sg2_steps_nvidia")
 FILE = CASE.file(CASE.json()["file"])
@@ -129,37 +129,21 @@ def test_memory_too_small_for_one_group_is_told(monkeypatch) -> None:
         run(replace(OPTIONS, kimg=0.016))
 
 
-WORKER = """
-import sys, torch
-torch.set_num_threads(1)
-sys.path.insert(0, sys.argv[1])
+SHARED = """
 from tests.core.training.test_transfer import OPTIONS, base, pictures, weights, replace, Transfer
-from stylegan_core.training.processes import join_processes, leave_processes
-processes = join_processes()
 options = replace(OPTIONS, kimg=0.024, augment_p=None, ada_kimg=0.02)
 transfer = Transfer(base(), pictures(), options, processes=processes)
 transfer.run()
-torch.save({**weights(transfer), "p": transfer.trainer.ada_p}, f"{sys.argv[2]}/{processes.rank}.pt")
-leave_processes()
+found = {**weights(transfer), "p": transfer.trainer.ada_p}
 """
 
 
 def test_two_processes_equal_one(tmp_path) -> None:
     """torch's own launch environment, gloo, float64."""
-    script = tmp_path / "worker.py"
-    script.write_text(WORKER, encoding="utf-8")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    root = str(Path(__file__).parents[3])
-    started = [subprocess.Popen([sys.executable, str(script), root, str(tmp_path)], cwd=root, env={
-        **os.environ, "WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}) for rank in range(2)]
-    assert [process.wait(300) for process in started] == [0, 0]
+    both = in_processes(SHARED, tmp_path)
     one = Transfer(base(), pictures(), replace(OPTIONS, kimg=0.024, augment_p=None, ada_kimg=0.02))
     one.run()
-    for rank in range(2):
-        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+    for found in both:
         assert torch.equal(found.pop("p"), one.trainer.ada_p)
         close(weights(one), found)
 
