@@ -175,7 +175,8 @@ def _fitted(crop: Tensor, image: Tensor, transform: FaceTransform, mask: Tensor 
     if color_match > 0:
         crop = match_color(crop, frame if mask is None else mask.to(image), image, transform, color_match)
     if mask is None:
-        crop, mask = replace_head(crop, cut_again(image, transform, WORK_SIZE), None if seen is None else seen.to(image), known)
+        old = cut_again(image, transform, crop.shape[-1])
+        crop, mask = replace_head(crop, old, None if seen is None else seen.to(image), known)
     return crop, mask.to(image) * frame
 
 

@@ -78,7 +78,7 @@ def head_and_face(photo: Tensor, reconstruction: Tensor | None = None, points: S
 
 def _one(photo: Tensor, other: Tensor | None, points: Tensor, grow: float) -> Tensor:
     """[3, s, s] -> masks of head and face [2, s, s]."""
-    place = _frame_of(points).to(photo)
+    place = frame_of(points).to(photo)
     narrowed = torch.stack([place[..., 0] / (1 - TAPER * place[..., 1].clamp(0, 1)), place[..., 1]], -1)
     radii = HEAD_RADII[0] * (1 + grow), HEAD_RADII[1] * (1 + grow)
     egg = SHARPNESS * (1 - superellipse(narrowed, HEAD_CENTER, radii, HEAD_POWER))
@@ -118,7 +118,7 @@ def _resized(images: Tensor, size: int) -> Tensor:
     return functional.interpolate(images.float(), size=(size, size), mode="bilinear", antialias=True, align_corners=False)
 
 
-def _frame_of(points: Tensor) -> Tensor:
+def frame_of(points: Tensor) -> Tensor:
     """[s, s, 2]: where in FFHQ's frame about these points (-1 to 1) each pixel of the crop lies."""
     quad = face_quad(points)
     axes = torch.stack([quad[3] - quad[0], quad[1] - quad[0]]) / 2

@@ -1,8 +1,9 @@
 """A new head in the place of the old one: which of a crop is pasted, and what lies where the old head stood out.
 
 A toon's jaw is narrower than the photograph's. Pasted alone it leaves the old jaw beside it, a second contour. So the
-paste covers both outlines, and between them the crop's own surroundings (neck, hair, what its model drew behind the head)
-take the colors of the photograph's: their difference, known all around, is carried inwards smoothly (as Perez et al. 2003
+paste covers both outlines, and what the new head uncovers is filled from the photograph: mirrored at the old outline, so that
+it is as sharp as what it goes on from, and the same from frame to frame. Where the new outline is soft the crop's own
+surroundings take the photograph's colors: their difference, known all around, is carried inwards smoothly (as Perez et al. 2003
 do for a whole patch, here for the surroundings alone, so that nothing bleeds into the face).
 """
 
@@ -15,8 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .frame import crop_points
-from .head_mask import head_mask
+from .color import to_lab
+from .frame import FRAME_POINTS, crop_points
+from .geometry import superellipse
+from .head_mask import FACE_CENTER, FACE_RADII, frame_of, head_mask
 from .resample import gaussian_blur
 
 WORK_SIZE = 256
@@ -32,6 +35,14 @@ UNSURE = (0.3, 0.8)
 EDGE = 3.0
 DOUBT = 2.0
 """The mask of a head is generous: what it is unsure of by half is taken for surroundings where colors are carried."""
+BARE = 0.3
+"""A new head's mask below this is no head."""
+NECK, FADE = 0.6, 0.12
+"""Where a neck may begin, down FFHQ's frame (-1 to 1), and how softly."""
+OTHER_COLOR, SHADOWED = 11.0, (0.3, 1.0, 1.0)
+"""CIE Lab steps that part a neck from what lies beside it; a neck lies in shadow."""
+MIRROR_SMOOTH = 1.5
+"""Pixels over which neighbors agree on where they are mirrored."""
 SOLID = 0.5
 """A head mask of more counts as head where colors are carried around it."""
 
@@ -72,8 +83,36 @@ def replace_head(crop: Tensor, photo: Tensor, seen: Tensor | None = None,
     both = ((torch.maximum(_grown(old_head, RIM) * near, new_head) - UNSURE[0]) / (UNSURE[1] - UNSURE[0])).clamp(0, 1)
     outside = (_grown(both, SLACK / 3) < SOLID).to(small)
     tint = carried_in(gaussian_blur(small - new, 2.0), outside) * (DOUBT * (1 - new_head)).clamp(max=1)
-    crop = crop + functional.interpolate(tint[None], size=crop.shape[-2:], mode="bilinear", align_corners=False)[0]
+    bare = gaussian_blur(((BARE - new_head) / BARE).clamp(0, 1) * surely_background(new, found), 1.0)
+    tint, bare = (functional.interpolate(x[None], size=crop.shape[-2:], mode="bilinear", align_corners=False)[0]
+                  for x in (tint, bare))
+    crop = torch.lerp(crop + tint, mirrored_in(photo, outside, crop.shape[-1]), bare)
     return crop.clamp(-1, 1), both
+
+
+def surely_background(crop: Tensor, points: Tensor | None) -> Tensor:
+    """[3, s, s] -> [1, s, s]: 1 beside cheeks and jaw, and what isn't of the face's color beside the neck; 0 in the hair."""
+    place = frame_of(FRAME_POINTS if points is None else points).to(crop)
+    lab, face = to_lab(crop[None])[0], superellipse(place, FACE_CENTER, FACE_RADII, 2.0) < 1
+    off = ((lab - lab[:, face].median(1).values[:, None, None]) * lab.new_tensor(SHADOWED)[:, None, None]).norm(dim=0)
+    below, neck = ((place[..., 1] - start) / FADE for start in (0.0, NECK))
+    return (below.clamp(0, 1) * (off / OTHER_COLOR - 1 + (1 - neck).clamp(0, 1)).clamp(0, 1))[None]
+
+
+def mirrored_in(image: Tensor, known: Tensor, size: int) -> Tensor:
+    """image [C, S, S] -> [C, size, size]: what known [1, s, s] marks with 0 is mirrored at the nearest place that is known."""
+    side = known.shape[-1]
+    places = torch.stack(torch.meshgrid(torch.arange(side), torch.arange(side), indexing="xy"), -1).to(image)
+    rim = (known > 0)[0] & (functional.max_pool2d(1 - known[None], 3, 1, 1)[0, 0] > 0)
+    hidden = (known == 0)[0]
+    shift = torch.zeros(2, side, side).to(image)
+    if rim.any() and hidden.any():
+        nearest = places[rim][torch.cdist(places[hidden], places[rim]).argmin(1)]
+        shift[:, hidden] = 2 * (nearest - places[hidden]).T
+    shift = gaussian_blur(shift, MIRROR_SMOOTH)
+    at = functional.interpolate((places.permute(2, 0, 1) + 0.5 + shift)[None] / side * 2 - 1, (size, size), mode="bilinear",
+                                align_corners=False)
+    return functional.grid_sample(image[None], at.permute(0, 2, 3, 1), padding_mode="reflection", align_corners=False)[0]
 
 
 def carried_in(values: Tensor, known: Tensor) -> Tensor:

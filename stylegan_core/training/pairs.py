@@ -1,8 +1,10 @@
 """Supervised fine-tuning: a child of a generator that draws given pictures for given codes.
 
     loss = l1 |G(w) - y| + reduced |D G(w) - D y| + differences (|dx (G(w) - y)| + |dy (G(w) - y)|) + lpips LPIPS(G(w), y)
+         + style |gram G(w) - gram y| / |gram y|
 
-Means over pixels; D reduces by area, dx and dy are differences of neighbours. With pairs there is no adversary, and a look
+Means over pixels; D reduces by area, dx and dy are differences of neighbours, gram are Gram matrices of LPIPS's features at
+full and at half size. With pairs there is no adversary, and a look
 is learnt in minutes (distillation as in 2003.03581, the teacher being any program that turns pictures into pictures).
 """
 
@@ -27,6 +29,7 @@ from ..errors import AtelierError, InvalidInput, LoadError
 from ..latents import Latents
 from ..latents.mixing import px_spans
 from ..latents.signature import fingerprint
+from ..losses.features import style_distance
 from ..losses.perceptual import LPIPS
 from ..networks.generators.base import Generator
 from ..networks.info import ModelInfo
@@ -171,12 +174,20 @@ class PairsTrainer:
             "differences": lambda: error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean(),
             # from every phase of the network's stride: seen from one place it leaves a fine grid
             "lpips": lambda: self._perceived(got[..., y:, x:], want[..., y:, x:]).mean(),
+            "style": lambda: self._styled(got[..., y:, x:], want[..., y:, x:]),
         }
         return {name: term() for name, term in terms.items() if getattr(self.options, name)}
 
     def _perceived(self, got: Tensor, want: Tensor) -> Tensor:
         shrink = -(-got.shape[-1] // self.options.lpips_size)
         return self.lpips(*(F.avg_pool2d(x, shrink).expand(-1, 3, -1, -1) for x in (got, want)))
+
+    def _styled(self, got: Tensor, want: Tensor) -> Tensor:
+        losses = []
+        for shrink in (1, 2):
+            a, b = (self.lpips.features(F.avg_pool2d(x, shrink).expand(-1, 3, -1, -1)) for x in (got, want))
+            losses.append(style_distance(a, b, self.options.style_tiles).mean())
+        return torch.stack(losses).mean()
 
     def _note(self, step: int, losses: dict[str, float]) -> None:
         keep = min(0.95, step / (step + 1))
@@ -237,7 +248,7 @@ class PairsTrainer:
         own = read_json(contents.metadata)
         if own is None or own.get("family") != FAMILY:
             raise LoadError(f"{contents.path.name} holds no run on pairs; give a file that PairsTrainer.save wrote.")
-        theirs, mine = dict(own.get("options", {})), asdict(self.options)
+        theirs, mine = {**asdict(PairsOptions()), **own.get("options", {})}, asdict(self.options)
         changed = sorted(k for k in theirs.keys() | mine.keys() if theirs.get(k) != mine.get(k) and k != "steps")
         if changed or own.get("base") != self._base_facts():
             what = f"was made with other settings ({', '.join(changed)})" if changed else "belongs to another base or partners"

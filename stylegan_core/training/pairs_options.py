@@ -30,6 +30,10 @@ class PairsOptions:
     lpips: float = 0.0
     lpips_size: int = 256
     """LPIPS sees pictures reduced by area to at most so many pixels a side."""
+    style: float = 0.0
+    """Textures alike wherever they lie (Gram matrices): for strokes and hatching, whose places nobody can foresee."""
+    style_tiles: int = 4
+    """Parts across and down in which textures are compared, each with its own: so strokes keep their direction."""
     crop: int = 0
     """Pixels a side of the part of the picture that a step draws; 0: all of it. Parts cost less than their share."""
     ema_halflife: float = 20.0
@@ -41,8 +45,8 @@ class PairsOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_numbers(self, "Training on pairs", ("steps", "batch", "reduced_size", "lpips_size"))
-        if self.held_out > 0.5 or not any((self.l1, self.reduced, self.differences, self.lpips)):
+        check_numbers(self, "Training on pairs", ("steps", "batch", "reduced_size", "lpips_size", "style_tiles"))
+        if self.held_out > 0.5 or not any((self.l1, self.reduced, self.differences, self.lpips, self.style)):
             raise InvalidInput("Training on pairs holds out at most half of them, and needs one loss with a weight above 0.")
         px_spans(self.resolutions)
 

@@ -10,7 +10,7 @@ from stylegan_core.faces.batch import FacePlace, central_square, return_faces, t
 from stylegan_core.faces.frame import crop_points
 from stylegan_core.faces.grain import match_grain
 from stylegan_core.faces.resample import gaussian_blur
-from stylegan_core.faces.surroundings import carried_in, replace_head
+from stylegan_core.faces.surroundings import carried_in, mirrored_in, replace_head
 
 SKIN, GREEN, PURPLE = ([0.5, 0.1, -0.1], [-0.6, 0.2, -0.5], [0.1, -0.7, 0.3])
 
@@ -77,6 +77,20 @@ def test_colors_are_carried_in_smoothly() -> None:
     assert (found - ramp).abs().max() < 0.15 and torch.equal(found * known, ramp * known)
     assert torch.allclose(carried_in(torch.full((1, 9, 13), 0.3), torch.eye(9, 13)[None]), torch.tensor(0.3), atol=1e-5)
     assert carried_in(torch.ones(1, 8, 8), torch.zeros(1, 8, 8)).isfinite().all()
+
+
+def test_what_is_uncovered_goes_on_from_what_lies_beside_it() -> None:
+    """Stripes run on into the hidden part, as sharp as they are; what is known stays."""
+    stripes = (torch.arange(256) // 8 % 2).float().expand(3, 128, 256).transpose(1, 2).repeat(1, 1, 2)
+    known = torch.ones(1, 256, 256)
+    known[:, :, 100:140] = 0
+    filled = mirrored_in(stripes, known, 256)
+    assert (filled - stripes).abs().mean() < 0.01
+    across = torch.linspace(0, 1, 256).expand(3, 256, 256)
+    filled = mirrored_in(across, known, 512)
+    assert filled.shape == (3, 512, 512) and (filled[:, :, 204:216] < across[0, 0, 99]).all(), "mirrored, not stretched"
+    assert (filled[:, :, :170] - torch.linspace(0, 1, 512)[:170]).abs().max() < 0.01
+    assert torch.equal(mirrored_in(across, torch.zeros(1, 256, 256), 256).isfinite(), torch.ones(3, 256, 256).bool())
 
 
 @pytest.mark.parametrize("blur", [0.0, 0.8])

@@ -47,6 +47,19 @@ def test_numbers_are_the_losses(pair) -> None:
     assert float(report.numbers["lpips"][0]) == pytest.approx(float(lines[0].split("LPIPS ")[1].split(",")[0]), abs=1e-3)
 
 
+def test_large_pictures_are_compared_at_both_sizes_and_shown_as_sharp_as_they_are() -> None:
+    crop, _ = sg.take_faces(sg.read_image(sg.example_portrait()), 512)
+    stripes = (torch.arange(512) % 2).float() * 0.5 - 0.25
+    found = (crop + stripes).clamp(-1, 1)
+    report = sg.report(torch.nn.functional.interpolate(crop, (1024, 1024), mode="nearest"), found, cell=512)
+    with torch.no_grad():
+        assert report.numbers["lpips_512"] == pytest.approx(float(LPIPS.embedded()(crop, found)), abs=1e-4)
+    assert report.numbers["lpips"] < 0.02 < report.numbers["lpips_512"], "256 px do not see the stripes"
+    assert f"512 px {float(report.numbers['lpips_512'][0]):.3f}" in report.text
+    shown = report.picture[0, :, -512:, 4:-4].diff(dim=-1).abs().mean(0)
+    assert shown[:, 520:1024].mean() > 3 * shown[:, :500].mean()
+
+
 def test_equal_pictures_differ_by_nothing(pair) -> None:
     report = sg.report(pair[0][:1], pair[0][:1], cell=128)
     assert all(float(v) == pytest.approx(0, abs=1e-6) for v in report.numbers.values())

@@ -103,6 +103,14 @@ def test_margins_cover_the_reach_of_the_layers_that_draw() -> None:
     assert windows.margin * base.img_resolution // 32 >= reach
 
 
+def test_textures_are_learnt_where_their_places_are_not() -> None:
+    base, (latents, targets) = tiny(), pairs()
+    trainer = PairsTrainer(base, replace(SHORT, steps=40, lr=2e-2, l1=0, reduced=0, differences=0, style=1.0))
+    losses: list[dict[str, float]] = []
+    trainer.run(latents, targets, lambda i, n, now: losses.append(now))
+    assert set(losses[0]) == {"style"} and losses[-1]["style"] < 0.9 * losses[0]["style"]
+
+
 def test_partners_give_the_frozen_layers_in_turn() -> None:
     base, other, (latents, _) = tiny(), tiny(1), pairs(2)
     shaped = sg.blend(base, other, 8)
