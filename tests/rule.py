@@ -8,9 +8,10 @@ from math import prod
 import numpy as np
 import torch
 
+from stylegan_core.checkpoints.building import build
 from stylegan_core.checkpoints.detect import find_layout
 from stylegan_core.checkpoints.layout import SourceState
-from stylegan_core.checkpoints.loading import build, configure
+from stylegan_core.checkpoints.loading import configure
 from stylegan_core.checkpoints.tensors import LazyTensor
 
 

@@ -22,8 +22,17 @@ def build(family: str, config: Any, tensors: Mapping[str, Tensor], info: ModelIn
 
     Raises LoadError when keys or shapes are not the network's.
     """
+    return fill(blank(family, config, info), tensors, source_keys)
+
+
+def blank(family: str, config: Any, info: ModelInfo | None = None) -> nn.Module:
+    """Network of FAMILIES[family] whose weights are undefined, for `fill`."""
     with _Undrawn():
-        network = FAMILIES[family][1](config, info) if info else FAMILIES[family][1](config)
+        return FAMILIES[family][1](config, info) if info else FAMILIES[family][1](config)
+
+
+def fill(network: nn.Module, tensors: Mapping[str, Tensor], source_keys: Mapping[str, str] | None = None) -> nn.Module:
+    """The network with exactly these tensors (not copied), in eval mode without gradients. Raises LoadError as `build` does."""
     slots = _slots(network)
     _check_keys(slots, tensors, source_keys or {})
     for key, tensor in (*_unknown(slots, tensors), *tensors.items()):

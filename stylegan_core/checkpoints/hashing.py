@@ -23,10 +23,10 @@ def sha256_of(path: str | Path) -> str:
         return digest.hexdigest()
 
 
-def hash_while_reading(path: Path, stamp: tuple[int, ...]) -> Callable[[], str]:
-    """Begin to hash a file that is being read, beside the reading; the function returned waits for the end.
+def hash_beside(path: Path, stamp: tuple[int, ...]) -> Callable[[], str]:
+    """Begin to hash a file that was read, beside what comes next; the function returned waits for the end.
 
-    stamp: what Source.stamp said when it was opened. Of a file that is another one, or changes meanwhile, the hash is "".
+    stamp: what Source.stamp said when it was opened for reading. Of a file that is another one, or changes, the hash is "".
     """
     found: list[str] = [""]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,12 @@ from ..networks import FAMILIES
 from ..networks.info import ModelInfo
 from ..ops.memory_format import arrange
 from .borrowing import with_borrowed
-from .building import build
+from .building import blank, fill
 from .checksums import UNVERIFIED, UNVERIFIED_SENTENCE
 from .containers import Contents, read_file, with_file
 from .detect import find_layout
 from .fact_types import check_facts
-from .hashing import hash_while_reading
+from .hashing import hash_beside
 from .latents_file import refuse_latents
 from .layout import ConvertedState, Layout, SourceState, keep, rename_keys
 from .layouts import LAYOUTS
@@ -170,12 +172,13 @@ def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtyp
     found = detect(path, which, resolution)
     try:
         contents = found.contents
-        hashed = None if found.info.sha256 else hash_while_reading(contents.path, contents.stamp)
-        info = replace(found.info, hashed=hashed)
-        tensors = _read_all(found, dtype)
+        with _reading(found, dtype) as arriving:
+            network = blank(found.family, found.config)  # meanwhile
+            tensors = _plausible(found, arriving)
+        hashed = None if found.info.sha256 else hash_beside(contents.path, contents.stamp)
+        network.info = replace(found.info, hashed=hashed)
         contents.close()
-        network = build(found.family, found.config, tensors, info, found.converted.source_keys)
-        return arrange(network, device).to(device)
+        return arrange(fill(network, tensors, found.converted.source_keys), device).to(device)
     except LoadError as error:
         raise with_file(error, found.contents.path) from error
     except (RuntimeError, MemoryError) as error:
@@ -197,15 +200,26 @@ def _check_target(device: str | torch.device, dtype: torch.dtype | None) -> tupl
     return target, dtype or torch.float32
 
 
-def _read_all(found: Detected, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Every weight as a contiguous tensor of `dtype` in memory of its own, all finite."""
+@contextmanager
+def _reading(found: Detected, dtype: torch.dtype) -> Iterator[dict[str, Future[Tensor]]]:
+    """Every weight as a contiguous tensor of `dtype` in memory of its own, read and compared with its checksum one after the
+    other by a thread, beside what the caller does. Raises LoadError, UnsupportedCheckpoint before anything is read."""
     lazy = found.converted.tensors
     check_unfolded(sum(t.nbytes for t in lazy.values()), found.contents.size)
     _check_types(found)
+    reader = ThreadPoolExecutor(1, "reader of a model file")
+    try:
+        yield {key: reader.submit(lambda t=t: t.read().to(dtype).contiguous()) for key, t in lazy.items()}
+    finally:
+        reader.shutdown(cancel_futures=True)
+
+
+def _plausible(found: Detected, arriving: Mapping[str, Future[Tensor]]) -> dict[str, Tensor]:
+    """The weights, each looked at as it comes. Raises LoadError."""
     tensors, bad = {}, []
-    for key, t in lazy.items():
-        tensors[key] = t.read().to(dtype).contiguous()
-        if not plausible(tensors[key]):  # at once, while the checksum's pass has it in the cache
+    for key, future in arriving.items():
+        tensors[key] = future.result()
+        if not plausible(tensors[key]):
             bad.append(found.converted.source_keys.get(key, key))
     if bad:
         raise LoadError(

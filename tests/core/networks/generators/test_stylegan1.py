@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from benchmarks.twins import stylegan1 as plain
 from stylegan_core import checkpoints
+from stylegan_core.checkpoints.building import build
 from stylegan_core.checkpoints.layout import SourceState
 from stylegan_core.checkpoints.layouts import rosinality1, tf_stylegan1
-from stylegan_core.checkpoints.loading import build, configure
+from stylegan_core.checkpoints.loading import configure
 from stylegan_core.checkpoints.tensors import LazyTensor
 from stylegan_core.errors import InvalidInput, LoadError, UnsupportedCheckpoint
 from stylegan_core.networks.generators.stylegan1 import StyleGAN1, StyleGAN1Config, upsample_conv
