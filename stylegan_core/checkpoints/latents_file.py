@@ -165,7 +165,10 @@ def _foreign(contents: Contents, space: Space | None, rows: int | None) -> Laten
 
 
 def _codes(contents: Contents, space: Space | None, rows: int | None) -> FoundCodes:
-    named = {name.removeprefix(f"{ROOT}."): t for name, t in walk(contents.tree) if isinstance(t, LazyTensor)}
+    tree = contents.tree
+    if isinstance(tree, (list, tuple)):
+        tree = {str(i): part for i, part in enumerate(tree)}
+    named = {name.removeprefix(f"{ROOT}."): t for name, t in walk(tree) if isinstance(t, LazyTensor)}
     chosen = {name: t for name, t in named.items() if name.rsplit(".", 1)[-1].lower() in NAMES} or named
     usable = [t for t in chosen.values() if 1 <= len(t.shape) <= 3 and t.numel and t.shape[-1] >= MIN_WIDTH]
     if not usable or len(usable) < len(chosen) or len(usable) > MAX_CODES:

@@ -84,6 +84,8 @@ def read_npz(data: Source, records: Mapping[str, Record]) -> dict[str, LazyTenso
 
 
 def _lazy(name: object, code: object) -> LazyTensor:
+    """An array; of a list of them, as ReStyle saves its steps, the last."""
+    code = code[-1] if isinstance(code, list) and code else code
     if not isinstance(code, ArrayStub) or code.lazy is None:
         raise LoadError(f"The style file gives {str(name)[:60]!r} something else than an array of numbers; it is damaged.")
     return code.lazy

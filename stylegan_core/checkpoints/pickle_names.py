@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -228,8 +229,10 @@ NAMES: dict[tuple[str, str], Name] = {
 CODE_PACKAGES = sys.stdlib_module_names | {
     "__builtin__", "torch", "numpy", "scipy", "pip", "setuptools", "pkg_resources", "distutils", "dill", "cloudpickle",
     "joblib", "IPython", "ipykernel", "pytest", "_pytest", "py", "conda", "ray", "dask", "sympy", "tensorflow", "jax",
+    "popen2", "new", "imp", "ihooks", "rexec", "Bastion", "user", "pipes", "smtpd", "asyncore", "asynchat", "telnetlib",
 }
-"""Packages that can run code; from these only the exact pairs above may appear, and classes of the modules below."""
+"""Packages that can run code, those that Python once had among them; from these only the exact pairs above may appear, and
+classes of the modules below."""
 
 CLASS_MODULES = ("torch.nn.", "torch.optim.", "torch.amp.", "torch.cuda.amp.", "torch.utils.data.", "torch.distributions.",
                  "torch.ao.", "torch.quantization.", "numpy.random.", "numpy.dtypes.", "numpy.polynomial.")
@@ -240,13 +243,20 @@ def _is_class(name: str) -> bool:
     return name.isidentifier() and name.lstrip("_")[:1].isupper()
 
 
+def _today(module: str, name: str) -> tuple[str, str]:
+    """What pickles of protocol 2 and below call by Python 2's names: subprocess.Popen is commands.Popen there."""
+    return NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
+
+
 def resolve(module: str, name: str) -> Name:
     """The table's entry; an inert record for a class of somebody's training code, never imported, never called;
     UnsafeCheckpoint otherwise."""
-    if found := NAMES.get((module, name)):
+    current, called = _today(module, name)
+    if found := NAMES.get((module, name)) or NAMES.get((current, called)):
         return found
     sane = _is_class(name) and all(part.isidentifier() for part in module.split("."))
-    if sane and (module.split(".")[0] not in CODE_PACKAGES or f"{module}.".startswith(CLASS_MODULES)):
+    foreign = not {module.split(".")[0], current.split(".")[0]} & CODE_PACKAGES
+    if sane and (foreign or f"{module}.".startswith(CLASS_MODULES)):
         return _record(module, name)
     raise UnsafeCheckpoint(f"The file names {module[:80]}.{name[:80]}, which a checkpoint has no business naming; nothing of "
                            f"it was run, get the model from a source you trust.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -150,8 +151,8 @@ def plausible(tensor: Tensor) -> bool:
 class ArrayStub:
     """numpy.ndarray under construction: geometry and bytes, never an array until it is read.
 
-    lazy: its numbers; None where it holds none that are read (random states, big-endian numbers), which is nobody's concern
-    until a network needs them.
+    lazy: its numbers; None where it holds none that are read (random states, big-endian numbers, texts, objects), which is
+    nobody's concern until a network needs them.
     """
 
     def __init__(self) -> None:
@@ -160,15 +161,15 @@ class ArrayStub:
     def build(self, state: object) -> None:
         """(version, shape, dtype, fortran order, data), as ndarray.__setstate__ takes it."""
         match state:
+            case (int(), tuple(), DtypeStub(passed_over=True), bool(), _):
+                return
             case (int(), tuple(shape), DtypeStub() as dtype, bool(fortran), (bytes() | Source() | str()) as data):
                 pass
             case _:
-                raise LoadError("An array in the file has an unknown form (object arrays are never read).")
+                raise LoadError("An array in the file has an unknown form; the file is damaged.")
         raw = data if isinstance(data, Source) else Source.of(data.encode("latin1") if isinstance(data, str) else data)
         if len(shape) > MAX_DIMS or not _counts(shape):
             raise LoadError(f"An array claims shape {_show(shape)}, which no array has; the file is damaged.")
-        if dtype.passed_over:
-            return
         kind = dtype.checked()
         if math.prod(shape) * kind.itemsize != len(raw):
             raise LoadError(f"An array of shape {list(shape)} comes with {len(raw)} bytes; the file is damaged.")
@@ -182,6 +183,8 @@ NUMPY_DTYPES = {
 }
 OTHER_NUMBERS = {"u2", "u4", "u8", "c8", "c16", "c32", "f12", "f16", "m8", "M8"}
 """Numbers that no network is made of, and random states and dates are."""
+NO_NUMBERS = re.compile(r"[OUSaV]\d{0,9}")
+"""Objects, texts, bytes, fields: names of classes beside a network, for example."""
 
 
 class DtypeStub:
@@ -199,7 +202,10 @@ class DtypeStub:
     @property
     def passed_over(self) -> bool:
         """Whether arrays of this type may lie beside a network unread."""
-        return isinstance(self.code, str) and (self.code in OTHER_NUMBERS or (self.code in NUMPY_DTYPES and self.order == ">"))
+        if not isinstance(self.code, str):
+            return False
+        other = self.code in OTHER_NUMBERS or NO_NUMBERS.fullmatch(self.code) is not None
+        return other or (self.code in NUMPY_DTYPES and self.order == ">")
 
     def checked(self) -> torch.dtype:
         """The torch type. Raises LoadError for objects, texts, numbers torch has not, and big-endian ones."""

@@ -74,10 +74,10 @@ def write_file(path: Path, write: Callable[[BinaryIO], Any], overwrite: bool = F
                 file.close()  # an open file can't be renamed there
             _take_name(temporary, target, overwrite)
         _folder_to_disk(target.parent)
-    except FileExistsError as error:
-        raise SaveError(f"{path.name} exists already; choose another name or allow overwriting.") from error
     except OSError as error:
-        raise _save_error(error, target, size) from error
+        if isinstance(error, FileExistsError) and target.exists():
+            raise SaveError(f"{path.name} exists already; choose another name or allow overwriting.") from error
+        raise _save_error(error, target, size) from error  # a file in a folder's place among them
     return path
 
 
@@ -156,7 +156,7 @@ def _link(temporary: Path, target: Path) -> None:
 
 def _check_room(target: Path, size: int) -> None:
     free = shutil.disk_usage(target.parent).free if size else size
-    if size > free:
+    if 0 < free < size:  # 0: full, as the first byte will tell, or without a size, such as /proc
         raise _full(target, size, free)
 
 

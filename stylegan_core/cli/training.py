@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
 
 import numpy as np
 
@@ -146,12 +149,12 @@ def score(a: argparse.Namespace) -> int:
         check_target(a.plot, (".png", ".jpg"), a.overwrite, add=False)
     model, found = load_generator(a.model, a.device), []
     if sets:
-        data = prepare_pictures(a.data, model.img_resolution, a.data.parent / ".stylegan_cache", channels=model.img_channels,
-                                least=2)
-        reals = (data.take(np.arange(r.start, r.stop)) for r in in_batches(len(data)))
-        network = best_features(a.networks).to(a.device)
-        fakes = sample_pictures(model, a.count, a.seed)
-        found += compare_sets(reals, len(data), fakes, a.count, sets, network, Bar("features"))
+        with _cache_of(a.data) as cache:
+            data = prepare_pictures(a.data, model.img_resolution, cache, channels=model.img_channels, least=2)
+            reals = (data.take(np.arange(r.start, r.stop)) for r in in_batches(len(data)))
+            network = best_features(a.networks).to(a.device)
+            fakes = sample_pictures(model, a.count, a.seed)
+            found += compare_sets(reals, len(data), fakes, a.count, sets, network, Bar("features"))
     if "ppl" in wanted:
         found.append(path_length(model, a.count, a.space, a.end, not a.whole, a.seed, best_perceptual(a.networks),
                                  on_step=Bar("paths"))[0])
@@ -161,3 +164,19 @@ def score(a: argparse.Namespace) -> int:
     if a.plot is not None:
         write_image(plot_measures(found), a.plot, overwrite=True)
     return 0
+
+
+@contextmanager
+def _cache_of(data: Path) -> Iterator[Path]:
+    """Where prepared pictures are kept for the next time: beside the data; for this time only where that is read-only."""
+    beside = data.parent / ".stylegan_cache"
+    try:
+        beside.mkdir(exist_ok=True)
+        TemporaryFile(dir=beside).close()
+    except OSError:
+        beside = None
+    if beside:
+        yield beside
+        return
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps what is mapped
+        yield Path(folder)

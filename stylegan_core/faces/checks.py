@@ -1,4 +1,4 @@
-"""What no later step may meet: pixels that are no numbers."""
+"""What no later step may meet: pixels that are no numbers, or of another range."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInput
+
+MOST = 1.5
+"""Of pixels in [-1, 1]: filters overshoot, other ranges ([0, 255]) go far beyond."""
 
 
 def check_finite(images: Tensor, what: str) -> None:
@@ -20,3 +23,17 @@ def check_finite(images: Tensor, what: str) -> None:
     if broken:
         number = f" {broken[0]}" if images.ndim == 4 else ""
         raise InvalidInput(f"{what}{number} holds NaN or infinite pixels; leave it out, or make it again.")
+
+
+def check_range(images: Tensor, what: str) -> None:
+    """Raise InvalidInput if finite pixels lie outside about [-1, 1]; others are passed over.
+
+    what: begins the sentence, which tells the range in ComfyUI's numbers too.
+    """
+    if images.numel() == 0:
+        return
+    low, high = map(float, images.nan_to_num(0, 0, 0).aminmax())
+    if max(-low, high) > MOST:
+        raise InvalidInput(f"{what} holds pixels from {low:.4g} to {high:.4g} and [-1, 1] is expected (as an IMAGE: from "
+                           f"{(low + 1) / 2:.4g} to {(high + 1) / 2:.4g}, [0, 1] expected); bring it into this range, bytes by "
+                           f"dividing by 255.")

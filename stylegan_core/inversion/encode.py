@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInput, LatentMismatch
-from ..faces.checks import check_finite
+from ..faces.checks import check_finite, check_range
 from ..latents import Latents, ModelSignature, Space
 from ..networks.encoders.compact import CompactEncoder
 from ..networks.encoders.psp import RESTYLE_PASSES
@@ -51,6 +51,7 @@ def encode(encoder: PortraitEncoder, images: Tensor, model: Generator | None = N
         raise InvalidInput(f"The encoder got pictures of shape {tuple(images.shape)} but needs aligned, square ones [batch, 3, "
                            f"size, size]; cut the faces out with Align Faces first.")
     check_finite(images, "Image")
+    check_range(images, "The batch of images to encode")
 
     small = None if model is None or not isinstance(encoder, CompactEncoder) or not passes else small_variant(model)
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..engine import Adam, Chunks, History, Optimization, exact, gradients
 from ..errors import InvalidInput
+from ..faces.checks import check_range
 from ..latents import Latents, ModelSignature, Space, carry_rows, codes_to_ws
 from ..losses.reconstruction import ReconstructionLoss, judging_networks
 from ..losses.regularizers import normalize_noise_
@@ -252,9 +253,9 @@ def check_targets(images: Tensor) -> None:
             f"Inversion got images of shape {tuple(images.shape)} but needs square faces [batch, 3, size, size]; "
             f"align the faces first."
         )
-    if not images.isfinite().flatten(1).all(1).any() or images.nan_to_num().abs().max() > 1.5:
-        raise InvalidInput("Inversion got images with NaN or values outside their range; give finite pixels in [-1, 1], which "
-                           "an IMAGE holds as [0, 1].")
+    if not images.isfinite().flatten(1).all(1).any():
+        raise InvalidInput("Inversion got images of which each holds NaN or infinite pixels; make them again.")
+    check_range(images, "The batch of images to invert")
 
 
 def invert(model: Generator, images: Tensor, space: Space = "w+", steps: int | None = None,

@@ -184,8 +184,8 @@ def test_nothing_is_hashed_again(tiny, monkeypatch) -> None:
     assert len(checkpoints.lineage(model)["sha256"]) == 64 and checkpoints.lineage(model) == checkpoints.lineage(model)
 
 
-def test_large_files_are_hashed_beside_the_reading(tmp_path) -> None:
-    from stylegan_core.checkpoints.hashing import AT_ONCE, hash_while_reading
+def test_large_files_are_hashed_by_a_thread(tmp_path) -> None:
+    from stylegan_core.checkpoints.hashing import AT_ONCE, hash_beside
     from stylegan_core.checkpoints.source import Source
 
     path = tmp_path / "large"
@@ -193,5 +193,18 @@ def test_large_files_are_hashed_beside_the_reading(tmp_path) -> None:
     source = Source.open(path)
     stamp = source.stamp()
     source.close()
-    assert hash_while_reading(path, stamp)() == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert hash_while_reading(path, (1, *stamp[1:]))() == "" == hash_while_reading(tmp_path / "none", stamp)()
+    assert hash_beside(path, stamp)() == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert hash_beside(path, (1, *stamp[1:]))() == "" == hash_beside(tmp_path / "none", stamp)()
+
+
+def test_lists_of_codes_and_of_steps(tmp_path) -> None:
+    """A list is a batch; ReStyle keeps a list of steps for each picture, the last of which counts."""
+    steps = [np.full((18, 512), i, np.float32) for i in range(3)]
+    np.save(tmp_path / "latents.npy", {"a.jpg": steps, "b.jpg": steps[:2]}, allow_pickle=True)
+    assert sg.Latents.load(tmp_path / "latents.npy").tensor[:, 0, 0].tolist() == [2, 1]
+    torch.save([torch.from_numpy(step) for step in steps], tmp_path / "latents.pt")
+    found = sg.Latents.load(tmp_path / "latents.pt")
+    assert found.space == "w+" and found.tensor[:, 0, 0].tolist() == [0, 1, 2]
+    np.save(tmp_path / "latents.npy", {"a.jpg": [], "b.jpg": steps}, allow_pickle=True)
+    with pytest.raises(LoadError, match="a.jpg"):
+        sg.Latents.load(tmp_path / "latents.npy")

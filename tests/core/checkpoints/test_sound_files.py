@@ -30,6 +30,8 @@ NEIGHBOURS = {
     "decimal": decimal.Decimal(1), "Random": random.Random(1), "namespace": types.SimpleNamespace(a=1),
     "arguments": argparse.Namespace(lr=0.1), "complex number": 1j, "range": range(3), "numpy type": np.float32,
     "unsigned": np.arange(3, dtype=np.uint32), "big-endian": np.arange(3, dtype=">f4"), "masked": np.ma.array([1, 2]),
+    "texts": np.array(["toon", "photo"]), "bytes": np.array([b"a"]), "objects": np.array([1, "a", None], dtype=object),
+    "fields": np.zeros(2, dtype="V8"), "UserDict": collections.UserDict(a=1), "dates": np.array(["2020-01-01"], dtype="M8[D]"),
     "scheduler": torch.optim.lr_scheduler.StepLR(torch.optim.Adam([torch.zeros(1)]), 1).state_dict(),
     "fp8": torch.zeros(4).to(torch.float8_e4m3fn), "complex": torch.zeros(3, dtype=torch.complex64),
     "sparse": torch.eye(2).to_sparse(), "meta": torch.empty(2, device="meta"),
@@ -69,6 +71,7 @@ def test_harmless_names_become_inert(module: str, name: str) -> None:
     ("operator", "attrgetter"), ("functools", "reduce"), ("types", "FunctionType"), ("types", "CodeType"), ("pickle", "loads"),
     ("torch.nn.modules.linear", "os.system"), ("torch.nn.functional", "system"), ("numpy.testing._private.utils", "runstring"),
     ("collections", "abc.sys"), ("webbrowser", "open"), ("ctypes", "CDLL"), ("multiprocessing.util", "Finalize"),
+    ("commands", "Popen"), ("popen2", "Popen3"), ("Queue", "Queue"), ("urllib2", "Request"), ("SocketServer", "TCPServer"),
 ])
 def test_names_of_code_stay_refused(module: str, name: str) -> None:
     with pytest.raises(UnsafeCheckpoint):

@@ -197,3 +197,10 @@ def test_a_link_leads_to_its_file(tmp_path) -> None:
         pytest.skip("no links here")
     write_file(tmp_path / "link", lambda file: file.write(b"new"), overwrite=True)
     assert (tmp_path / "link").is_symlink() and (tmp_path / "real" / "a").read_bytes() == b"new"
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a file system without a size")
+def test_a_place_without_a_size_is_not_called_full() -> None:
+    with pytest.raises(SaveError, match="can't be written|read-only") as told:
+        write_file(Path("/proc/a.safetensors"), lambda file: file.write(b"x"), size=1000)
+    assert not told.value.full

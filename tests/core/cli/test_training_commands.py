@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -78,6 +79,19 @@ def test_score(drawings, tmp_path, capsys) -> None:
     assert "Separability, measured attributes in w" in capsys.readouterr().out, "never the published measure's name"
     with pytest.raises(sg.InvalidInput, match="attribute classifiers"):
         metrics.measure_separability(sg.load(BASE), tmp_path)
+
+
+def test_scoring_pictures_in_a_place_that_takes_no_files(drawings, tmp_path, capsys) -> None:
+    """A file in the cache's place stands in for a read-only folder, which the tests' user may write to nonetheless."""
+    data = tmp_path / "data"
+    shutil.copytree(drawings, data)
+    (tmp_path / ".stylegan_cache").write_text("in the way")
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["score", str(BASE), "--data", str(data), "--metric", "kid", "--count", "4", "--networks", str(tmp_path)]) == 0
+    assert "12 real and 4 generated" in capsys.readouterr().out
+    assert sorted(tmp_path.rglob("*")) == before
+    with pytest.raises(sg.SaveError, match="can't be written"):
+        sg.training.prepare_pictures(data, 32, tmp_path / ".stylegan_cache")
 
 
 def test_separability_over_classifiers_of_a_folder(tmp_path, capsys) -> None:
