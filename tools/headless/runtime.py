@@ -52,9 +52,11 @@ class RuntimeEngine:
         return nodes.NODE_CLASS_MAPPINGS
 
     def run(self, prompt: dict[str, Any], listener: Listener) -> Result:
+        import comfy.model_management
         import comfy.utils
         import torch
 
+        comfy.model_management.interrupt_current_processing(False)  # a Cancel that came too late for the prompt before
         comfy.utils.set_progress_bar_global_hook(
             lambda value, total, preview, node_id=None: listener.progress(value, total, preview))
         result, values = Result(), {}
@@ -99,7 +101,11 @@ class RuntimeEngine:
             order.append(node_id)
 
         for node_id, node in prompt.items():
-            if node["class_type"] not in SKIPPED and getattr(types[node["class_type"]], "OUTPUT_NODE", False):
+            if node["class_type"] == "PreviewAny":  # what it shows is made all the same
+                for value in node["inputs"].values():
+                    if _is_link(value, prompt):
+                        visit(value[0])
+            elif node["class_type"] not in SKIPPED and getattr(types[node["class_type"]], "OUTPUT_NODE", False):
                 visit(node_id)
         return order
 

@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,36 @@ def chromium() -> str | None:
     return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
+@dataclass(frozen=True)
+class Server:
+    """A ComfyUI that answers."""
+
+    url: str
+    process: subprocess.Popen
+    log: Path
+
+    def get(self, path: str, timeout: float = 120) -> Any:
+        """What the server answers in JSON."""
+        with urllib.request.urlopen(self.url + path, timeout=timeout) as answer:
+            return json.load(answer)
+
+    def run(self, prompt: dict[str, Any], timeout: float = 120, pause: float = 0.05) -> dict[str, Any]:
+        """Queue a prompt in API format, wait for its end -> its entry of the history. Raises TimeoutError."""
+        body = json.dumps({"prompt": prompt, "client_id": NAME}).encode()
+        request = urllib.request.Request(self.url + "/prompt", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            prompt_id = json.load(answer)["prompt_id"]
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if found := self.get(f"/history/{prompt_id}"):
+                return found[prompt_id]
+            time.sleep(pause)
+        raise TimeoutError(f"the prompt did not end in {timeout:.0f} s")
+
+
 @contextmanager
-def served(version: str, base: Path) -> Iterator[str]:
-    """The version's server on a free port, with this pack in a base folder of its own -> its address."""
+def running(interpreter: Path, comfyui: Path, base: Path) -> Iterator[Server]:
+    """ComfyUI's own server on a free port, on the CPU, with this pack in a base folder of its own."""
     for folder in ("custom_nodes", "models", "input", "output", "user", "temp"):
         (base / folder).mkdir(parents=True, exist_ok=True)
     link = base / "custom_nodes" / NAME
@@ -50,17 +78,24 @@ def served(version: str, base: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [python(HOSTS / version / "venv"), "main.py", "--cpu", "--listen", "127.0.0.1", "--port", port,
-               "--disable-api-nodes", "--base-directory", base, "--database-url", f"sqlite:///{base}/user/c.db"]
+    command = [interpreter, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", port, "--disable-api-nodes",
+               "--base-directory", base, "--database-url", f"sqlite:///{base}/user/c.db"]
     environment = os.environ | {"PYTHONPATH": str(SHIMS), "PYTHONUNBUFFERED": "1"}
     with (base / "log.txt").open("w") as log:
-        process = subprocess.Popen([str(word) for word in command], cwd=HOSTS / version / "ComfyUI", env=environment,
-                                   stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen([str(word) for word in command], cwd=comfyui, env=environment, stdout=log,
+                                   stderr=subprocess.STDOUT)
         try:
-            yield _wait(f"http://127.0.0.1:{port}", process, base / "log.txt")
+            yield Server(_wait(f"http://127.0.0.1:{port}", process, base / "log.txt"), process, base / "log.txt")
         finally:
             process.terminate()
             process.wait(timeout=60)
+
+
+@contextmanager
+def served(version: str, base: Path) -> Iterator[str]:
+    """The server of a version that set_up made -> its address."""
+    with running(python(HOSTS / version / "venv"), HOSTS / version / "ComfyUI", base) as server:
+        yield server.url
 
 
 def _wait(url: str, process: subprocess.Popen, log: Path) -> str:
