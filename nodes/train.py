@@ -15,7 +15,7 @@ from ..stylegan_core.training.data import data_sheet
 from ..stylegan_core.training.encoder import EncoderOptions, train_encoder
 from ..stylegan_core.training.one_drawing import OneDrawingOptions
 from ..stylegan_core.training.pairs_run import learn_pairs
-from ..stylegan_core.training.recipe import PRESETS, fine_tune
+from ..stylegan_core.training.recipe import ONE, PRESETS, fine_tune
 from ..stylegan_core.training.shown import plot_run
 from . import files
 from .images import CoreFrames, preview_images, to_core, to_image
@@ -164,7 +164,7 @@ class TrainingOptionsNode(io.ComfyNode):
                 io.Int.Input("seed", default=0, min=0, max=MAX_SEED, control_after_generate=False, tooltip="Seed of the run."),
                 advanced(io.Int.Input("batch_size", default=0, min=0, max=256, tooltip="Pictures a step; 0: the preset's.")),
                 advanced(io.Float.Input("lr", default=0.0, min=0.0, max=0.1, step=1e-4, round=False,
-                                        tooltip="Learning rate; 0: what suits the model's family.")),
+                                        tooltip="Learning rate; 0: the preset's.")),
                 advanced(io.Float.Input("r1_gamma", default=0.0, min=0.0, max=1000.0, step=0.01,
                                         tooltip="Weight of R1; 0: a rule by size and batch.")),
                 advanced(io.Int.Input("path_length_every", default=0, min=0, max=64,
@@ -202,7 +202,8 @@ class FineTuneStyleGAN(io.ComfyNode):
                 TrainingData.Input("data", tooltip="From Training Data. One drawing: the first picture."),
                 io.Combo.Input("preset", options=list(PRESETS), default="quick",
                                tooltip="How long it trains, fitted to the number of pictures and the device. one drawing: the "
-                                       "style of a single picture, in minutes."),
+                                       "style of a single picture, in minutes. grow: a StyleGAN1 of the model's shape, from "
+                                       "nothing."),
                 io.String.Input("run", default="my_style", tooltip="Name of the run, a folder in output/stylegan_training."),
                 io.Boolean.Input("resume", default=True, tooltip="Go on with the run of this name; off: refuse one."),
                 TrainingOptions.Input("options", optional=True, tooltip="From Training Options; not for one drawing."),
@@ -217,7 +218,7 @@ class FineTuneStyleGAN(io.ComfyNode):
     @classmethod
     def execute(cls, model: Resident, data: PictureSet, preset: str, run: str, resume: bool, options: dict | None = None,
                 structure: str = "kept", steps: int = ONE_DRAWING.steps) -> io.NodeOutput:
-        changes = {"structure": structure, "steps": steps} if preset == PRESETS[-1] else options or {}
+        changes = {"structure": structure, "steps": steps} if preset == ONE else options or {}
         folder = files.run_folder(run)
         on_device(model, batch=GRADIENT_FACTOR * BATCH)
         bar = progress()

@@ -16,36 +16,41 @@ from ..metrics import best_separability, compare_sets, path_length, sample_pictu
 from ..metrics.features import in_batches
 from ..metrics.networks import best_features, best_perceptual
 from ..metrics.plot import plot_measures
+from ..networks.generators.base import Generator
 from ..pictures.files import write_image
 from ..training.ada import SETS
 from ..training.data import prepare_pictures
 from ..training.encoder import EncoderOptions, train_encoder
+from ..training.growing import BATCHES, CRITICS, GROWTH, fresh_stylegan1
 from ..training.one_drawing import MIXED
 from ..training.processes import join_processes, leave_processes
-from ..training.recipe import ONE, PRESETS, fine_tune
+from ..training.recipe import GROW, ONE, PRESETS, fine_tune
 from .shared import Bar, load_generator, say
 
 METRICS = ("fid", "kid", "pr", "ppl", "ls")
 CHANGES = ("kimg", "batch_size", "micro_batch", "lr", "r1_gamma", "augment", "freeze_d", "layers", "pull_weights",
            "pull_features", "judge_resolution", "seed", "tick_kimg", "score_pictures", "patience", "checkpoint_minutes",
-           "train_mapping", "G_reg_interval")
+           "train_mapping", "G_reg_interval", "D_first_kimg", "ema_kimg", "bfloat16")
 """Options of a run that may be given one by one, beside the preset's."""
 
 ENCODER = EncoderOptions()
 ONE_CHANGES = ("steps", "structure", "lr", "seed")
 """Of a run on one drawing."""
+GROWN = ("phase_kimg", "adversary", "devices")
+"""Of growing alone."""
 
 
 def add_train(sub: argparse.ArgumentParser) -> None:
     """Its arguments."""
     sub.add_argument("--data", required=True, type=Path, help="folder or zip of pictures, NVIDIA's dataset zip too")
-    sub.add_argument("--base", required=True, help="model file or built-in that the child is made from")
+    sub.add_argument("--base", help="model file or built-in that the child is made from; growing needs none")
     sub.add_argument("--out", required=True, type=Path, help="folder of the run")
     sub.add_argument("--preset", choices=PRESETS, default="standard",
-                     help="how long, fitted to pictures and device; or the style of a single picture")
+                     help="how long, fitted to pictures and device; the style of a single picture; or a StyleGAN1 "
+                          "from nothing, as its paper trains it")
     sub.add_argument("--resume", action="store_true", help="go on with the run in --out")
     sub.add_argument("--align", action="store_true", help="turn and crop faces as FFHQ does")
-    sub.add_argument("--resolution", type=int, help="the base's side in px, to be sure of it")
+    sub.add_argument("--resolution", type=int, help="the base's side in px, to be sure of it; of a StyleGAN1 from nothing its")
     sub.add_argument("--licence", default="unknown", help="of the pictures; told in the model's licence chain")
     sub.add_argument("--kimg", type=float, help="thousands of pictures to show, over all sittings")
     sub.add_argument("--batch-size", type=int)
@@ -65,8 +70,16 @@ def add_train(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--score-pictures", type=int, help="pictures a score is taken over, 0 for none")
     sub.add_argument("--patience", type=int, help="stop after so many ticks without a better score")
     sub.add_argument("--checkpoint-minutes", type=float)
+    sub.add_argument("--discriminator-first", type=float, dest="D_first_kimg",
+                     help="thousands of pictures that teach the discriminator alone")
+    sub.add_argument("--ema-kimg", type=float, help="half-life of the averaged generator, in thousands of pictures")
+    sub.add_argument("--bfloat16", action=argparse.BooleanOptionalAction,
+                     help="draw in 16 bits while learning, where that is fast")
     sub.add_argument("--steps", type=int, help="one drawing: steps")
     sub.add_argument("--structure", choices=tuple(MIXED), help="one drawing: faces keep their shapes, or take the drawing's")
+    sub.add_argument("--phase-kimg", type=float, help="growing: thousands of pictures a level learns, and fades in")
+    sub.add_argument("--adversary", choices=tuple(CRITICS), help="growing: the losses")
+    sub.add_argument("--devices", type=int, choices=tuple(BATCHES), help="growing: whose batches")
     sub.add_argument("--device", default="cpu", help="such as cpu, cuda (default cpu)")
 
 
@@ -74,11 +87,11 @@ def train(a: argparse.Namespace) -> int:
     """Fine-tune a generator on unpaired pictures; under torchrun each process takes its share of every batch."""
     processes = join_processes(a.device)
     try:
-        base = load_generator(a.base, processes.device)
+        base = _base_of(a, processes.device)
         if a.resolution not in (None, base.img_resolution):
             raise InvalidInput(f"{a.base} draws {base.img_resolution} px and not {a.resolution}; give a base of that size.")
-        known = ONE_CHANGES if a.preset == ONE else CHANGES
-        changes = {name: getattr(a, name) for name in (*CHANGES, *ONE_CHANGES) if getattr(a, name) is not None}
+        known = {ONE: ONE_CHANGES, GROW: GROWTH}.get(a.preset, CHANGES)
+        changes = {name: getattr(a, name) for name in (*CHANGES, *ONE_CHANGES, *GROWN) if getattr(a, name) is not None}
         if foreign := [name for name in changes if name not in known]:
             raise InvalidInput(f'--{foreign[0].replace("_", "-")} has no place in preset "{a.preset}"; leave it out.')
         result = fine_tune(base, a.data, a.out, a.preset, a.resume, a.align, a.licence, processes,
@@ -89,6 +102,14 @@ def train(a: argparse.Namespace) -> int:
     finally:
         leave_processes()
     return 0
+
+
+def _base_of(a: argparse.Namespace, device: str) -> Generator:
+    if a.base is not None:
+        return load_generator(a.base, device)
+    if a.preset != GROW or a.resolution is None:
+        raise InvalidInput(f'No base was given; give --base, or --resolution with --preset "{GROW}".')
+    return fresh_stylegan1(a.resolution).to(device)
 
 
 def _model_of(out: Path) -> Path:

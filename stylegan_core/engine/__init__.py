@@ -7,6 +7,7 @@ from .fitting import FitOptions, Fitting
 from .guard import FiniteGuard, first_bad_layer
 from .loop import Best, History, Optimization, Plateau, Series
 from .private import exact, frozen, gradients
+from .rates import rate_groups, relative_rate
 from .run_folder import RunFolder, read_log
 from .schedule import ramp, ramp_of_step
 from .state import collect, restore
@@ -14,4 +15,5 @@ from .weights import weighted_total
 
 __all__ = ["Adam", "Average", "Best", "Chunks", "FiniteGuard", "FitOptions", "Fitting", "History", "Optimization", "Plateau",
            "RunFolder", "Series", "collect", "exact", "first_bad_layer", "frozen", "gradients", "halflife_decay",
-           "move_average", "ramp", "ramp_of_step", "ramped_decay", "read_log", "restore", "weighted_total"]
+           "move_average", "ramp", "ramp_of_step", "ramped_decay", "rate_groups", "read_log",
+           "relative_rate", "restore", "weighted_total"]

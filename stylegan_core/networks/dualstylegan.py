@@ -178,6 +178,8 @@ class DualStyleGAN(nn.Module):
     """A generator, `base`, and the extrinsic path; with all weights 0 it is `base` bit for bit."""
 
     kind: ClassVar[str] = "dualstylegan"
+    equalized: ClassVar[bool] = True
+    """Of the extrinsic path, which is what learns."""
 
     def __init__(self, config: DualStyleGANConfig, info: ModelInfo | None = None,
                  base: Generator | None = None) -> None:

@@ -130,6 +130,10 @@ class MappingNetwork(nn.Module):
             self.w_avg, self._estimated_at = self._estimate_center(), self._versions()
         return self.w_avg
 
+    def give_center(self, w_avg: Tensor) -> None:
+        """Take another w_avg [w_dim], which stays whatever becomes of the weights."""
+        self.w_avg, self._known, self._estimated_at = w_avg, False, None
+
     def _versions(self) -> int:
         """Grows with every change of a weight in place; those made under inference mode are not counted."""
         return sum(p._version for p in self.parameters() if not p.is_inference())

@@ -10,14 +10,16 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInput
-from .augmentation import COLOR, GEOMETRY, apply_augmentations
+from .augmentation import COLOR, CORRUPTION, GEOMETRY, POWER, apply_augmentations
 
 Convention = Literal["nvidia", "rosinality"]
 
 BLIT = ("xflip", "rotate90", "xint")
 SETS: dict[str, tuple[str, ...]] = {
     "blit": BLIT, "geom": tuple(n for n in GEOMETRY if n not in BLIT), "color": tuple(COLOR),
-    "bg": tuple(GEOMETRY), "bgc": (*GEOMETRY, *COLOR), "none": (),
+    "filter": ("filter",), "noise": ("noise",), "cutout": ("cutout",), "bg": tuple(GEOMETRY), "bgc": (*GEOMETRY, *COLOR),
+    "bgcf": (*GEOMETRY, *COLOR, "filter"), "bgcfn": (*GEOMETRY, *COLOR, "filter", "noise"),
+    "bgcfnc": (*GEOMETRY, *COLOR, *CORRUPTION), "none": (),
 }
 """Named sets of transforms; bgc is the usual one."""
 
@@ -81,7 +83,7 @@ def draw_augmentations(batch: int, side: tuple[int, int], p: Tensor | float, nam
     side: (height, width). The generator draws on the CPU, so that devices agree.
     """
     strength = torch.as_tensor(p, dtype=torch.float32).to(device)
-    turn = 1 - (1 - strength.clamp(max=1)).sqrt()
+    turn, always = 1 - (1 - strength.clamp(max=1)).sqrt(), torch.ones_like(strength)
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator).to(device)
@@ -104,6 +106,9 @@ def draw_augmentations(batch: int, side: tuple[int, int], p: Tensor | float, nam
         "lumaflip": (lambda: (uniform(batch) * 2).floor(), 0, strength),
         "hue": (lambda: (uniform(batch) * 2 - 1) * math.pi, 0, strength),
         "saturation": (lambda: normal(batch).exp2(), 1, strength),
+        "filter": (lambda: _band_gains(normal(batch, len(POWER)).exp2(), uniform(batch, len(POWER)) < strength), 1, always),
+        "noise": (lambda: normal(batch, 1, 1, 1).abs() * 0.1 * normal(batch, 3, *side), 0, strength),
+        "cutout": (lambda: torch.cat([uniform(batch, 2), torch.full((batch, 1), 0.5, device=device)], dim=1), 0, strength),
     }
     drawn = {}
     for name in names:
@@ -111,6 +116,16 @@ def draw_augmentations(batch: int, side: tuple[int, int], p: Tensor | float, nam
         value, chosen = draw(), uniform(batch) < chance
         drawn[name] = torch.where(chosen.view(-1, *[1] * (value.ndim - 1)), value, torch.full_like(value, neutral))
     return drawn
+
+
+def _band_gains(factors: Tensor, chosen: Tensor) -> Tensor:
+    """[B, 4] factors, of which the chosen apply one after another, each followed by what keeps the expected power -> gains."""
+    power, gains = factors.new_tensor(POWER), torch.ones_like(factors)
+    for i in range(factors.shape[1]):
+        step = torch.ones_like(factors)
+        step[:, i] = torch.where(chosen[:, i], factors[:, i], step[:, i])
+        gains = gains * step / (power * step.square()).sum(dim=1, keepdim=True).sqrt()
+    return gains
 
 
 def augment(images: Tensor, p: Tensor, names: tuple[str, ...], generator: torch.Generator | None = None) -> Tensor:

@@ -1,13 +1,14 @@
 """What a discriminator sees instead of plain pictures when data are few: ADA (Karras et al. 2020, 2006.06676, appendix B).
 
-Geometry is one matrix an image and one resampling of all, color one more matrix. Both pass gradients of gradients, which R1
-needs.
+Geometry is one matrix an image and one resampling of all, color one more matrix; then come a filter of four bands, noise and
+a hole. All pass gradients of gradients, which R1 needs.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -21,8 +22,13 @@ SYM6 = (0.0154041093, 0.0034907121, -0.1179901111, -0.0483117426, 0.4910559419, 
 MARGIN = len(SYM6) // 4 * 2
 """Pixels the filters reach beyond the picture at its own rate."""
 
+SYM2 = (-0.1294095226, 0.2241438680, 0.8365163037, 0.4829629131)
+"""Low-pass taps of the symlet-2 wavelet, of norm 1."""
+POWER = (10 / 13, 1 / 13, 1 / 13, 1 / 13)
+"""Of a natural picture, by band from the lowest: what a filter keeps as a whole."""
+
 Params = Mapping[str, Tensor]
-"""Name -> [B] or [B, 2]; see GEOMETRY and COLOR. A neutral value leaves an image alone."""
+"""Name -> [B, ...]; see GEOMETRY, COLOR and CORRUPTION. A neutral value leaves an image alone."""
 
 
 def _translation(x: Tensor, y: Tensor) -> Tensor:
@@ -98,14 +104,76 @@ brightness is added; contrast a factor; lumaflip 0 or 1; hue radians about the g
 """
 
 
+def filter_bands(images: Tensor, gains: Tensor) -> Tensor:
+    """images [B, C, H, W], gains [B, 4] of the bands from the lowest to the octave of the finest detail -> same."""
+    bank = images.new_tensor(_octaves(len(POWER)))
+    b, channels, height, width = images.shape
+    taps = (gains @ bank).repeat_interleave(channels, dim=0)
+    x = images.flatten(0, 1)[None]
+    for shape, across in (((1, -1), True), ((-1, 1), False)):
+        x = _mirrored(x, bank.shape[1] // 2, across)
+        x = F.conv2d(x, taps.view(len(taps), 1, *shape), groups=len(taps))
+    return x.view(b, channels, height, width)
+
+
+def _mirrored(x: Tensor, reach: int, across: bool) -> Tensor:
+    """x with `reach` more samples at both ends of one axis; mirrored as often as a small picture needs."""
+    while reach:
+        step = min(reach, x.shape[3 if across else 2] - 1)
+        x = F.pad(x, (step, step, 0, 0) if across else (0, 0, step, step), mode="reflect")
+        reach -= step
+    return x
+
+
+@cache
+def _octaves(count: int) -> tuple[tuple[float, ...], ...]:
+    """Zero-phase taps of `count` bands that sum to the identity: the lowest, then an octave each.
+
+    The squared responses of an orthogonal pair of wavelet filters sum to 2, so half of each splits the highest octave off;
+    what is left is split likewise at half the rate, its filters spread by zeros.
+    """
+    low = torch.tensor(SYM2, dtype=torch.float64)
+    high = low.flip(0) * torch.tensor([1, -1, 1, -1], dtype=torch.float64)
+    below, above = (F.conv1d(h.view(1, 1, -1), h.view(1, 1, -1), padding=3).view(-1) / 2 for h in (low, high))
+    bands = [torch.ones(1, dtype=torch.float64)]
+    for _ in range(count - 1):
+        spread = [torch.stack([band, torch.zeros_like(band)], dim=1).flatten()[:-1] for band in bands]
+        bands = [F.conv1d(band.view(1, 1, -1), below.flip(0).view(1, 1, -1), padding=6).view(-1) for band in spread]
+        gap = (len(bands[0]) - len(above)) // 2
+        bands.append(F.pad(above, (gap, gap)))
+    return tuple(tuple(band.tolist()) for band in bands)
+
+
+def add_noise(images: Tensor, noise: Tensor) -> Tensor:
+    """noise [B, 3, H, W]; gray images take its first channel."""
+    return images + noise[:, : images.shape[1]]
+
+
+def cut_out(images: Tensor, holes: Tensor) -> Tensor:
+    """Zero where |x - cx| and |y - cy| are below half the hole's side; holes [B, 3]: center (x, y) and side in 0..1."""
+    height, width = images.shape[2:]
+    x = (torch.arange(width, device=images.device) + 0.5) / width
+    y = (torch.arange(height, device=images.device) + 0.5) / height
+    half = holes[:, 2:] / 2
+    across, down = ((axis.to(images) - holes[:, i : i + 1]).abs() < half for i, axis in enumerate((x, y)))
+    return images.masked_fill((across[:, None, None, :] & down[:, None, :, None]), 0)
+
+
+CORRUPTION: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"filter": filter_bands, "noise": add_noise, "cutout": cut_out}
+"""Name -> (images, values) -> images, in the order of application after geometry and color.
+
+filter: gains of four bands; noise: what is added; cutout: center and side of a hole.
+"""
+
+
 def apply_augmentations(images: Tensor, params: Params) -> Tensor:
     """images [B, C, H, W] -> same, each transformed by its own parameters; a group without any parameter is left out.
 
     Differentiable twice with respect to images. Raises InvalidInput for an unknown name or another number of rows.
     """
     for name, value in params.items():
-        if name not in GEOMETRY and name not in COLOR:
-            raise InvalidInput(f'Augmentation "{name}" is unknown; use {", ".join([*GEOMETRY, *COLOR])}.')
+        if name not in (known := (*GEOMETRY, *COLOR, *CORRUPTION)):
+            raise InvalidInput(f'Augmentation "{name}" is unknown; use {", ".join(known)}.')
         if len(value) != len(images):
             raise InvalidInput(f'Augmentation "{name}" has {len(value)} values for {len(images)} images; give one an image.')
     moves = [make(params[name].to(images)) for name, make in GEOMETRY.items() if name in params]
@@ -120,6 +188,9 @@ def apply_augmentations(images: Tensor, params: Params) -> Tensor:
         for shade in shades[1:]:
             matrix = shade @ matrix
         images = recolor_images(images, matrix)
+    for name, corrupt in CORRUPTION.items():
+        if name in params:
+            images = corrupt(images, params[name].to(images))
     return images
 
 

@@ -108,7 +108,7 @@ def prepare_pictures(source: str | Path | Tensor, resolution: int, cache: str | 
     made = folder / f"{key}.json"
     if not made.is_file():
         _prepare(entries, resolution, folder, key, align, channels, on_step)
-    found = _open(folder, key)
+    found = open_prepared(folder, key)
     if len(found) < least:
         detail = f" ({' '.join(found.notes)})" if found.notes else ""
         raise InvalidInput(f"{len(found)} of {len(entries)} pictures can be used and at least {least} are needed; add "
@@ -294,7 +294,8 @@ def _square(entry: Entry, picture: Image.Image, resolution: int, align: bool, re
                           reducing_gap=3.0)
 
 
-def _open(folder: Path, key: str) -> PictureSet:
+def open_prepared(folder: Path, key: str) -> PictureSet:
+    """What prepare_pictures left in a folder under a key."""
     facts: Mapping[str, Any] = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
     shape = tuple(facts["shape"])
     images = np.memmap(folder / f"{key}.bin", np.uint8, "r", shape=shape) if shape[0] else np.zeros(shape, np.uint8)

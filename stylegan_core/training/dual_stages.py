@@ -260,9 +260,7 @@ class DualStages(Optimization[DualStyleGAN]):
 
     def _set_rate(self, rate: float) -> None:
         self.rate = rate
-        for tag, optimizer in self.trainer.optimizers.items():
-            for group in optimizer.param_groups:
-                group["lr"] = self.plan.training.adam(tag)["lr"] * rate
+        self.trainer.set_rate(rate)
 
     def _stored(self) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
         """The leading process' last state, in all of them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from ..networks import Discriminator, DiscriminatorConfig, StyleGAN1Discriminato
 from ..networks.generators.base import Generator
 from ..networks.mapping import FullyConnected, MappingConfig
 
+M = TypeVar("M", bound=nn.Module)
 BUILT_IN = "discriminator"
 FRESH = ("The model's file has no discriminator that fits, so a fresh one learns along; expect the first thousand pictures to "
          "teach it alone, and every tensor of it to start from random numbers.")
@@ -71,7 +73,11 @@ def _fits(found: nn.Module, base: Generator, resolution: int) -> bool:
 def fresh_discriminator(base: Generator, resolution: int, size: str = "full", seed: int = 0) -> nn.Module:
     """Seeded random weights in the shape that suits the base's family."""
     with torch.random.fork_rng(devices=[]):
-        network = _shaped(base, resolution, size)
+        return draw_weights(_shaped(base, resolution, size), seed)
+
+
+def draw_weights(network: M, seed: int) -> M:
+    """Give a network's weights and noise maps seeded random numbers; biases and strengths stay as they were made."""
     draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for module in network.modules():
@@ -79,6 +85,8 @@ def fresh_discriminator(base: Generator, resolution: int, size: str = "full", se
             if isinstance(weight, nn.Parameter):  # equalized: normal over the multiplier of the learning rate
                 gain = module.bias_gain if isinstance(module, FullyConnected) else 1.0
                 weight.copy_(torch.randn(weight.shape, generator=draw) / gain)
+            if isinstance(noise := getattr(module, "noise_const", None), Tensor):
+                noise.copy_(torch.randn(noise.shape, generator=draw))
     return network
 
 

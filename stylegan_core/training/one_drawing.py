@@ -18,7 +18,7 @@ from torch.nn.functional import interpolate
 from ..assets import asset_path
 from ..checkpoints import load
 from ..checkpoints.saving import lineage, save
-from ..engine import FitOptions, Fitting, RunFolder, gradients, read_log, weighted_total
+from ..engine import FitOptions, Fitting, RunFolder, gradients, read_log, relative_rate, weighted_total
 from ..errors import AtelierError, InvalidInput
 from ..inversion import InversionOptions, Inverter
 from ..inversion.encode import check_pairing, encode
@@ -38,8 +38,6 @@ from .shown import with_curves
 Structure = Literal["kept", "taken"]
 MIXED = {"kept": 64, "taken": 16}
 """Rows from so many px on are random while the child learns; layers from half of that on may change."""
-RATE, RATES = 2e-3, {"mobilestylegan": 5e-4}
-"""The usual rate, and of generators without equalized weights."""
 SAMPLES, PREVIEWS, CELL = 8, 10, 256
 
 
@@ -49,8 +47,8 @@ class OneDrawingOptions:
 
     steps: int = 100
     batch: int = 2
-    lr: float | None = None
-    """None: 0.002, or 0.0005 for a MobileStyleGAN, whose weights are not equalized."""
+    lr: float = 0.002
+    """Relative to each tensor's size where weights are not equalized (see engine/rates.py)."""
     structure: Structure = "kept"
     """kept: faces keep their own shapes and take the drawing's rendering; taken: they take its features' shapes as well."""
     own_share: float = 0.3
@@ -140,10 +138,10 @@ class OneDrawing:
         names = tuple(f"{x.name}." for x in self.base.layers if x.resolution in sides)
         trained = {name: p for name, p in self.model.synthesis.named_parameters() if name.startswith(names)}
         self.rows = rows_between(self.base, f"{first}-")
-        rate = RATES.get(self.base.kind, RATE) if options.lr is None else options.lr
-        fit = FitOptions(options.steps, rate, (0.0, 0.99), warm_up=5, floor=0.1, average=0.9, save_every=25,
+        fit = FitOptions(options.steps, options.lr, (0.0, 0.99), warm_up=5, floor=0.1, average=0.9, save_every=25,
                          save_seconds=20)
-        return Fitting(trained, self._step, fit, folder=self.folder, networks={"generator": self.model.synthesis})
+        shares = {name: 1.0 if self.base.equalized else relative_rate(p) for name, p in trained.items()}
+        return Fitting(trained, self._step, fit, shares.__getitem__, self.folder, networks={"generator": self.model.synthesis})
 
     def codes(self, number: int, count: int, share: float | None = None) -> Tensor:
         """ws [count, num_ws, w_dim]: the drawing's, their chosen rows drawn towards random ones."""

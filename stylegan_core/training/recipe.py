@@ -15,6 +15,7 @@ from ..engine import read_log
 from ..errors import InvalidInput
 from ..networks.generators.base import Generator
 from .data import PictureSet, list_pictures, prepare_pictures
+from .growing import GROWTH, Growing, GrowthOptions, open_growth
 from .one_drawing import OneDrawing, OneDrawingOptions, open_drawing_run
 from .processes import Processes
 from .shown import with_curves
@@ -26,7 +27,8 @@ LEAST = 10
 """Pictures from which an unpaired transfer can learn; below, a style is taken from single drawings another way."""
 DATA = "data"
 ONE = "one drawing"
-PRESETS = (*LENGTHS, ONE)
+GROW = "grow"
+PRESETS = (*LENGTHS, ONE, GROW)
 
 
 def prepare_for(base: Generator, source: str | Path | Tensor, cache: str | Path, align: bool = False,
@@ -41,26 +43,27 @@ def prepare_for(base: Generator, source: str | Path | Tensor, cache: str | Path,
 def fine_tune(base: Generator, source: str | Path | Tensor | PictureSet, out: str | Path, preset: str = "standard",
               resume: bool = False, align: bool = False, data_licence: str = "unknown", processes: Processes | None = None,
               on_prepare: OnStep | None = None, on_step: OnStep | None = None, **changes: Any) -> TransferResult:
-    """Train a child of base on pictures; `out` is the run's folder. preset: quick, standard, long, or one drawing.
+    """Train a child of base on pictures; `out` is the run's folder. preset: quick, standard, long, one drawing, or grow.
 
-    changes: fields of TransferOptions (or OneDrawingOptions) beside the preset's. on_step(images shown, all, preview): a
-    preview holds samples and the curves so far. Cancelling (on_step raises) keeps what was learnt; resume goes on. Raises
-    InvalidInput and TrainingStopped, one sentence each.
+    changes: fields of TransferOptions (OneDrawingOptions, GrowthOptions) beside the preset's. on_step(images shown, all,
+    preview): a preview holds samples and the curves so far. Cancelling (on_step raises) keeps what was learnt; resume goes on.
+    Raises InvalidInput and TrainingStopped, one sentence each.
     """
     processes = processes or Processes(device=str(next(base.parameters()).device))
     if preset == ONE:
         return learn_drawing(base, source, out, resume, align, data_licence, on_prepare, on_step, **changes)
+    make, start = (Growing, open_growth) if preset == GROW else (Transfer, open_run)
     options, data = _options_and_data(base, source, out, preset, align, processes, on_prepare, changes)
     licence = data_licence if data_licence != "unknown" else data.licence
-    folder = open_run(out, base, data, options, resume) if processes.leads else None
+    folder = start(out, base, data, options, resume) if processes.leads else None  # type: ignore[arg-type]
 
     def tell(shown: int, total: int, preview: Tensor | None) -> None:
         assert on_step is not None
         on_step(shown, total, None if preview is None else with_curves(preview, read_log(out)))
 
     try:
-        transfer = Transfer(base, data, options, folder, processes=processes, data_licence=licence)
-        return transfer.run(None if on_step is None else tell)
+        run = make(base, data, options, folder, processes=processes, data_licence=licence)  # type: ignore[arg-type]
+        return run.run(None if on_step is None else tell)
     finally:
         if folder is not None:
             folder.forget()
@@ -70,14 +73,26 @@ def fine_tune(base: Generator, source: str | Path | Tensor | PictureSet, out: st
 def _options_and_data(base: Generator, source: str | Path | Tensor | PictureSet, out: str | Path, preset: str, align: bool,
                       processes: Processes, on_prepare: OnStep | None, changes: dict[str, Any]
                       ) -> tuple[TransferOptions, PictureSet]:
-    check_names(changes, TransferOptions)
-    count = len(source) if isinstance(source, PictureSet) else len(list_pictures(source))
-    options = preset_options(preset, count, base.img_resolution, processes.device, **changes)
+    if preset == GROW:
+        options: TransferOptions = growth_options(changes)
+    else:
+        check_names(changes, TransferOptions)
+        count = len(source) if isinstance(source, PictureSet) else len(list_pictures(source))
+        options = preset_options(preset, count, base.img_resolution, processes.device, **changes)
     if isinstance(source, PictureSet):
         return _at(options, source, base), source
     prepare = partial(prepare_for, base, source, Path(out) / DATA, align, options.judge_resolution, on_prepare)
     data = processes.leader_first(prepare)
     return options, data
+
+
+def growth_options(changes: dict[str, Any]) -> GrowthOptions:
+    """Of given settings; what does not apply may only have its usual value."""
+    check_names(changes, GrowthOptions)
+    usual = TransferOptions()
+    if foreign := [n for n, value in changes.items() if n not in GROWTH and value != getattr(usual, n, None)]:
+        raise InvalidInput(f'Preset "{GROW}" has no place for {", ".join(foreign)}; it takes {", ".join(GROWTH)}.')
+    return GrowthOptions(**{n: value for n, value in changes.items() if n in GROWTH})
 
 
 def check_names(changes: dict[str, Any], options: type) -> None:

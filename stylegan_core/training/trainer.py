@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from ..engine import move_average
+from ..engine import move_average, rate_groups
 from ..engine.guard import CLEANED
 from ..errors import InvalidInput
 from ..losses.adversarial import discriminator_loss, generator_loss, path_lengths, r1_penalty
@@ -51,6 +51,8 @@ class PhaseInputs:
     real_c: Tensor | None = None
     path_noise: Tensor | None = None
     """[B, C, R, R] standard normal."""
+    between: Tensor | None = None
+    """[B] in 0..1, where between a real and a generated picture WGAN-GP takes the slope."""
     fake_augmentation: Mapping[str, Tensor] | None = None
     """Parameters of apply_augmentations for generated images."""
     real_augmentation: Mapping[str, Tensor] | None = None
@@ -112,7 +114,22 @@ class Trainer:
         for network, tag in ((generator, "G"), (discriminator, "D")):
             for name, parameter in network.named_parameters():
                 parameter.requires_grad_(trainable(tag, name))
-        self.optimizers = {tag: torch.optim.Adam(self.parameters(tag), **options.adam(tag)) for tag in "GD"}
+        self.bfloat16 = False
+        """Whether the generator draws in 16 bits where no regularization differentiates twice."""
+        self.optimizers = {tag: self._adam(tag) for tag in "GD"}
+
+    def _adam(self, tag: str) -> torch.optim.Adam:
+        settings = self.options.adam(tag)
+        named = {name: p for name, p in self.network(tag).named_parameters() if p.requires_grad}
+        relative = {n: p for n, p in named.items() if tag == "G" and not self.G.equalized and n.startswith("synthesis.")}
+        groups = rate_groups({n: p for n, p in named.items() if n not in relative}, False) + rate_groups(relative, True)
+        return torch.optim.Adam([{**g, "lr": settings["lr"] * g["share"]} for g in groups if g["params"]], **settings)
+
+    def set_rate(self, share: float) -> None:
+        """Go on at a share of the options' rates."""
+        for tag, optimizer in self.optimizers.items():
+            for group in optimizer.param_groups:
+                group["lr"] = self.options.adam(tag)["lr"] * group["share"] * share
 
     def network(self, tag: str) -> nn.Module:
         return self.G if tag == "G" else self.D
@@ -173,6 +190,17 @@ class Trainer:
         """Further losses of Gmain on what was drawn."""
         return 0.0
 
+    def fooled(self, scores: Tensor) -> Tensor:
+        """The generator's loss."""
+        return generator_loss(scores)
+
+    def told_apart(self, x: PhaseInputs, fakes: Tensor) -> Tensor:
+        """The discriminator's loss."""
+        assert x.reals is not None
+        real_scores = self.score(x.reals, x.real_c, x.real_augmentation)
+        self._observe(real_scores)
+        return discriminator_loss(real_scores, self.score(fakes, x.c, x.fake_augmentation))
+
     def styles(self, x: PhaseInputs) -> Tensor:
         """ws [B, num_ws, w_dim] of z, mixed with those of z_mix from the cutoff on; remembers w for the moving average."""
         assert x.z is not None
@@ -183,7 +211,12 @@ class Trainer:
         return torch.cat([ws[:, : x.cutoff], self.G.mapping(x.z_mix, x.c)[:, x.cutoff :]], dim=1)
 
     def draw(self, ws: Tensor, x: PhaseInputs) -> Tensor:
-        return self.G.synthesis(ws, noise_mode=self.noise_mode, noise=x.noise, **self._level())
+        return self.G.synthesis(ws, noise_mode=self.noise_mode, noise=x.noise, **self.level())
+
+    def draw_fast(self, ws: Tensor, x: PhaseInputs) -> Tensor:
+        """As draw, in 16 bits where that was asked for."""
+        with torch.autocast(ws.device.type, torch.bfloat16, enabled=self.bfloat16):
+            return self.draw(ws, x).to(ws.dtype)
 
     def score(self, images: Tensor, c: Tensor | None, augmentation: Mapping[str, Tensor] | None) -> Tensor:
         side: int = self.D.img_resolution  # type: ignore[assignment]
@@ -191,9 +224,10 @@ class Trainer:
             images = adaptive_avg_pool2d(images, side)
         if augmentation:
             images = apply_augmentations(images, augmentation)
-        return self.D(images, **({} if c is None else {"c": c}), **self._level())
+        return self.D(images, **({} if c is None else {"c": c}), **self.level())
 
-    def _level(self) -> dict[str, Any]:
+    def level(self) -> dict[str, Any]:
+        """What tells networks that grow how far they have."""
         return {} if self.lod is None else {"lod": self.lod}
 
     def _backward(self, tag: str, loss: Tensor) -> Tensor:
@@ -205,8 +239,8 @@ class Trainer:
         losses = []
         for x in parts:
             ws = self.styles(x)
-            images = self.draw(ws, x)
-            loss = self.adversarial * generator_loss(self.score(images, x.c, x.fake_augmentation))
+            images = self.draw_fast(ws, x)
+            loss = self.adversarial * self.fooled(self.score(images, x.c, x.fake_augmentation))
             loss = loss + self.image_losses(images, x)
             for term in self.terms:
                 loss = loss + term(self.G, ws, x)
@@ -217,11 +251,8 @@ class Trainer:
         losses = []
         for x in parts:
             with torch.no_grad(), following_magnitudes(self.G.synthesis, len(x)):
-                fakes = self.draw(self.styles(x), x)
-            assert x.reals is not None
-            real_scores = self.score(x.reals, x.real_c, x.real_augmentation)
-            loss = self.adversarial * discriminator_loss(real_scores, self.score(fakes, x.c, x.fake_augmentation))
-            self._observe(real_scores)
+                fakes = self.draw_fast(self.styles(x), x)
+            loss = self.adversarial * self.told_apart(x, fakes)
             losses.append(self._backward("D", loss * (len(x) / total)))
         return torch.stack(losses).sum()
 

@@ -102,11 +102,11 @@ class Transfer:
         self.scorer: nn.Module | None = None
 
     def _trainer(self) -> Trainer:
-        options, kind = self.options, self.base.kind
+        options = self.options
         rows = set(rows_between(self.base, options.layers))
         sides = {layer.resolution for layer in self.base.layers if layer.row in rows and layer.kind != "rgb"}
         learns = tuple(f"synthesis.{layer.name}" for layer in self.base.layers if layer.resolution in sides)
-        frozen = frozen_layers(self.D, options.freeze_d)
+        frozen = set() if self.note == FRESH else frozen_layers(self.D, options.freeze_d)  # random layers know nothing
 
         def trainable(tag: str, name: str) -> bool:
             if tag == "D":
@@ -117,9 +117,10 @@ class Transfer:
         ada = AdaController(options.ada_target, images_per_unit=1000 * options.ada_kimg, p=options.augment_p or 0.0,
                             reduce=self.processes.sum) if options.augment != "none" else None
         self.ada, self.fixed_p = ada, fixed
-        trainer = Trainer(self.G, self.D, self.E, options.step_options(self.data.resolution, kind), trainable, ada,
+        trainer = Trainer(self.G, self.D, self.E, options.step_options(self.data.resolution), trainable, ada,
                           self.processes.sum)
-        trainer.noise_mode = "const" if kind == "mobilestylegan" else "random"  # its noise has no learned strength
+        trainer.bfloat16 = options.bfloat16
+        trainer.noise_mode = "const" if self.base.kind == "mobilestylegan" else "random"  # its noise has no learned strength
         for strength, make in ((options.pull_weights, weight_pull), (options.pull_features, feature_pull)):
             if strength:
                 trainer.terms.append(make(private_copy(self.base).to(self.processes.device), strength))
@@ -193,22 +194,33 @@ class Transfer:
 
     def _phase(self, name: Phase) -> Tensor:
         """A phase in as many rounds as memory allows; more of them when it runs out."""
-        batch = max(1, self.options.batch_size // 2) if name == "Greg" else self.options.batch_size
-        group = 1 if name == "Greg" else self.group
+        batch, group = self._batch(name), 1 if name == "Greg" else self.group
         return self.rounds.run(self.trainer, name, batch, group, lambda rows: self._inputs(name, batch, rows))
+
+    def _batch(self, name: Phase) -> int:
+        """Images of a phase."""
+        return max(1, self.options.batch_size // 2) if name == "Greg" else self.options.batch_size
+
+    @property
+    def _levels(self) -> int:
+        """Rows of ws that are in use."""
+        return self.G.num_ws
+
+    def _reals(self, rows: np.ndarray, flips: np.ndarray) -> Tensor:
+        return self.data.take(rows, flips)
 
     def _inputs(self, name: Phase, batch: int, rows: Tensor) -> PhaseInputs:
         """What images `rows` of the whole batch of this phase depend on."""
         options, device = self.options, torch.device(self.processes.device)
         dtype = next(self.G.parameters()).dtype
         draw = generator_for(options.seed, self.iteration, name)
-        z, z_mix, cutoff = draw_latents(self.G, batch, options.mixing, self.G.num_ws, draw)
-        reals_at = rows_of(self.images_shown, options.batch_size, len(self.data), options.seed)
+        z, z_mix, cutoff = draw_latents(self.G, batch, options.mixing, self._levels, draw)
+        reals_at = rows_of(self.images_shown, batch, len(self.data), options.seed)
         labels = self.data.labels_of(np.random.default_rng([options.seed, self.iteration]).integers(len(self.data), size=batch))
         given: dict[str, Any] = {}
         if name[0] == "D":
             flips = np.random.default_rng([options.seed, self.iteration, 1]).random(batch) < (0.5 if options.mirror else 0)
-            given["reals"] = self.data.take(reals_at[rows.numpy()], flips[rows.numpy()]).to(device, dtype)
+            given["reals"] = self._reals(reals_at[rows.numpy()], flips[rows.numpy()]).to(device, dtype)
             mine = self.data.labels_of(reals_at[rows.numpy()])
             given["real_c"] = None if mine is None else mine.to(device, dtype)
         for key, wanted in (("fake_augmentation", name != "Greg" and name != "Dreg"), ("real_augmentation", name[0] == "D")):
@@ -255,7 +267,7 @@ class Transfer:
                                   f"pictures, and begin another run.")
         self._restore(*state)
         self.facts |= {"fell": 1, "rate": self.facts["rate"] * LOWERED}
-        self._set_rate()
+        self.trainer.set_rate(self.facts["rate"])
         for flag in self.trainer.bad.values():
             flag.zero_()
         if self.folder is not None and self.processes.leads:
@@ -266,17 +278,11 @@ class Transfer:
     def _replayed(self, phase: Phase, at: int) -> list[PhaseInputs]:
         now, self.iteration = self.iteration, at
         try:
-            batch = max(1, self.options.batch_size // 2) if phase == "Greg" else self.options.batch_size
+            batch = self._batch(phase)
             rows = split_rows(batch, self.processes.count, 1 if phase == "Greg" else self.group)[self.processes.rank]
             return [self._inputs(phase, batch, rows)]
         finally:
             self.iteration = now
-
-    def _set_rate(self) -> None:
-        options = self.options.step_options(self.data.resolution, self.base.kind)
-        for tag, optimizer in self.trainer.optimizers.items():
-            for group in optimizer.param_groups:
-                group["lr"] = options.adam(tag)["lr"] * self.facts["rate"]
 
     # states
 
@@ -293,7 +299,7 @@ class Transfer:
         self.iteration = iteration
         self.seconds, self.rounds.count = facts.pop("seconds"), max(self.rounds.count, facts.pop("rounds"))
         self.facts = facts
-        self._set_rate()
+        self.trainer.set_rate(self.facts["rate"])
 
     # what is shown
 
@@ -357,7 +363,7 @@ class Transfer:
         for rows in in_batches(count, 8):
             c = None if labels is None else labels[rows.start : rows.stop].to(z)
             ws = self.E.mapping(z[rows.start : rows.stop], c, truncation_psi=psi)
-            yield self.E.synthesis(ws, noise_mode="const").clamp(-1, 1)
+            yield self.E.synthesis(ws, noise_mode="const", **self.trainer.level()).clamp(-1, 1)
 
     def grid(self) -> Tensor:
         return contact_sheet(torch.cat([x.float().cpu() for x in self.samples(GRID, GRID_PSI, "data")]), 4)

@@ -123,6 +123,8 @@ class Generator(nn.Module):
     """A mapping and a synthesis network under NVIDIA's names."""
 
     kind: ClassVar[str] = "generator"
+    equalized: ClassVar[bool] = True
+    """Whether the synthesis stores its weights for equalized learning rates: about 1 in size, whatever a layer's width."""
 
     def __init__(self, config: Any, mapping: MappingNetwork, synthesis: Synthesis, info: ModelInfo | None = None) -> None:
         super().__init__()
@@ -168,7 +170,7 @@ class Generator(nn.Module):
 
     @w_avg.setter
     def w_avg(self, value: Tensor) -> None:
-        self.mapping.w_avg = value.detach()
+        self.mapping.give_center(value.detach())
 
     def forward(self, z: Tensor, c: Tensor | None = None, truncation_psi: float = 1.0,
                 truncation_cutoff: int | None = None, noise_mode: NoiseMode = "const") -> Tensor:

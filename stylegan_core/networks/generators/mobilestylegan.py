@@ -142,6 +142,7 @@ class MobileStyleGAN(Generator):
     """MobileStyleGAN (Belousov 2021, 2104.04767): depthwise convolutions, wavelets in place of upsampled features."""
 
     kind = "mobilestylegan"
+    equalized = False
 
     def __init__(self, config: MobileStyleGANConfig, info: ModelInfo | None = None) -> None:
         super().__init__(config, MappingNetwork(config.mapping), MobileSynthesis(config), info)

@@ -204,7 +204,10 @@ class StyleGAN1Synthesis(Synthesis):
         x, image = const.expand(len(ws), -1, -1, -1), None
         maps = iter(self.noise_maps(x, noise_mode, noise, generator))
         ws = ws.to(x.dtype)
+        shown = self.img_resolution >> math.floor(level)  # what lies above is not seen
         for layer in self.layers[1:]:
+            if layer.resolution > shown:
+                break
             module = self.get_submodule(layer.name)
             if layer.kind == "rgb":
                 image = self._grow(module, x, image, level)
@@ -214,6 +217,8 @@ class StyleGAN1Synthesis(Synthesis):
             if hook is not None:
                 x = hook(layer, x)
         assert image is not None
+        if shown < self.img_resolution:
+            image = F.interpolate(image, scale_factor=self.img_resolution / shown, mode="nearest")
         return image if image.dtype == torch.float64 else image.float()
 
     def _grow(self, head: nn.Module, x: Tensor, image: Tensor | None, level: float) -> Tensor | None:
