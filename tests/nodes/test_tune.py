@@ -6,7 +6,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-import torch
 from prompts import Prompt, generate, inverted, load, node, sample, sampled, save, swap
 from support import pixels
 
@@ -70,9 +69,10 @@ def test_tuning_is_the_cores_at_every_number(engine):
     wanted = sg.tune(base, codes, sg.render(toon, codes).clamp(-1, 1), options)
     found = sg.Delta.load(engine.files(f"stylegan_deltas/{name}_*")[-1])
     assert found.parts.keys() == wanted.delta.parts.keys() and "locality" in found.notes and "identity" in found.notes
-    model, same = (dict(sg.apply_delta(base, delta).named_parameters()) for delta in (found, wanted.delta))
+    before, after, same = (dict(model.named_parameters()) for model in (
+        base, sg.apply_delta(base, found), sg.apply_delta(base, wanted.delta)))
     for key, value in same.items():
-        assert torch.allclose(model[key], value, atol=1e-3), key
+        assert (after[key] - value).abs().mean() <= 0.05 * (value - before[key]).abs().mean(), key
     drawn = ((wanted.images.clamp(-1, 1) + 1) * 127.5).permute(0, 2, 3, 1).numpy()
     assert np.abs(pixels(engine, f"{name}/drawn_*") - drawn).max() <= 3
 
