@@ -1,19 +1,21 @@
 """DualStyleGAN (Yang et al. 2022, 2203.13248): a frozen generator and an extrinsic style path beside it.
 
 Structure: a modulative residual block after each of the seven convolutions up to 32 px. Color: the style vectors above
-32 px are mixed with transformed extrinsic ones. Written once for every generator that lists its styled layers.
+32 px are mixed with transformed extrinsic ones, and, where it has manners, its finest layers change. Written once for
+every generator that lists its styled layers.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from ..errors import InvalidInput, LoadError
 from ..latents import Latents
@@ -21,6 +23,7 @@ from .generators.base import Generator, HookUpTo, LayerHook, NoiseMode, StyledLa
 from .generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 from .generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from .info import ModelInfo
+from .manners import Change, Manners, change_shapes, changed, papered
 from .mapping import FullyConnected, MappingConfig, MappingNetwork, leaky_relu_gain
 from .shapes import Shape, Shapes, check_shapes, count_of, nested_facts, shape_of
 from .style_weights import STRUCTURE_PLACES, Weights, parse_weights
@@ -98,9 +101,20 @@ class Exemplar:
     """Seven blocks' (scale, shift) pairs, each [E, C, 1, 1]."""
     color: Tensor
     """[E, color rows, w_dim], the color rows after T_c."""
+    manner: Change | None = None
+    """What the fine layers add for it, where the network has manners."""
 
     def __len__(self) -> int:
         return len(self.color)
+
+    def pick(self, i: int) -> Exemplar:
+        """Number i alone; of a part that is one for all, that one."""
+        def one(x: Tensor) -> Tensor:
+            return x if len(x) == 1 else x[i : i + 1]
+
+        blocks = tuple(((one(a), one(b)), (one(c), one(d))) for (a, b), (c, d) in self.structure)
+        manner = None if self.manner is None else {name: one(x) for name, x in self.manner.items()}
+        return Exemplar(blocks, one(self.color), manner)
 
 
 def near_identity(w_dim: int) -> FullyConnected:
@@ -129,6 +143,8 @@ class DualStyleGANConfig:
     """Depth of the structure transform T_s."""
     hidden: int | None = None
     """Channels inside the residual blocks; None, the published form, is as many as outside."""
+    manners: int = 0
+    """Manners of drawing that the fine layers know (see Manners); the published form has none."""
 
     mapping = property(lambda self: self.base.mapping)
     num_ws = property(lambda self: self.base.num_ws)
@@ -147,7 +163,8 @@ class DualStyleGANConfig:
         kind = StyleGAN2.kind if "synthesis.b4.const" in inside else MobileStyleGAN.kind
         base = BASES[kind][0].from_shapes(inside, nested_facts(facts, "base"))
         out, channels, _, _ = shape_of(shapes, "structure.0.conv0.weight", 4)
-        config = cls(base, kind, _depth(shapes), None if out == channels else out)
+        manners = shape_of(shapes, "manners.gate.weight", 2)[0] - 1 if "manners.gate.weight" in shapes else 0
+        config = cls(base, kind, _depth(shapes), None if out == channels else out, manners)
         check_shapes(shapes, config.extrinsic_shapes())
         return config
 
@@ -165,6 +182,10 @@ class DualStyleGANConfig:
                 conv = f"structure.{i}.{name}"
                 yield from ((f"{conv}.weight", (after, before, 3, 3)), (f"{conv}.bias", (after,)),
                             (f"{conv}.affine.weight", (2 * before, w_dim)), (f"{conv}.affine.bias", (2 * before,)))
+        if self.manners:
+            yield from (("manners.gate.weight", (self.manners + 1, w_dim)), ("manners.gate.bias", (self.manners + 1,)))
+            for name, shape in change_shapes(self.base.synthesis_shapes()):
+                yield f"manners.{name.replace('.', '_')}", (self.manners, *shape)
 
 
 def _depth(shapes: Shapes) -> int:
@@ -199,13 +220,16 @@ class DualStyleGAN(nn.Module):
         widths = [config.width(place.resolution) for place in self.places]
         self.structure = nn.ModuleList(ModRes(w_dim, width, config.hidden or width) for width in widths)
         self.color = nn.ModuleList(near_identity(w_dim) for _ in self.rows)
+        self.manners = Manners(dict(change_shapes(config.base.synthesis_shapes())), config.manners, w_dim) \
+            if config.manners else None
 
     @classmethod
-    def over(cls, base: Generator, hidden: int | None = None) -> DualStyleGAN:
-        """A new extrinsic path over an existing generator, which is shared, not copied. hidden: see DualStyleGANConfig."""
+    def over(cls, base: Generator, hidden: int | None = None, manners: int = 0) -> DualStyleGAN:
+        """A new extrinsic path over an existing generator, which is shared, not copied. hidden, manners: see
+        DualStyleGANConfig."""
         if base.kind not in BASES:
             raise InvalidInput(f"A {base.kind} can't carry DualStyleGAN; use one of {', '.join(BASES)}.")
-        return cls(DualStyleGANConfig(base.config, base.kind, hidden=hidden), base=base)
+        return cls(DualStyleGANConfig(base.config, base.kind, hidden=hidden, manners=manners), base=base)
 
     mapping = property(lambda self: self.base.mapping)  # a generator's names, so that latents fit this model too
     layers = property(lambda self: self.base.layers)
@@ -239,7 +263,8 @@ class DualStyleGAN(nn.Module):
         blocks: Any = list(self.structure)
         structure = tuple(block.statistics(styles[:, place.row])
                           for block, place in zip(blocks, self.places, strict=True))
-        return Exemplar(structure, self.tone(ws))
+        manner = None if self.manners is None else self.manners(ws[:, list(self.rows)])
+        return Exemplar(structure, self.tone(ws), manner)
 
     def tone(self, ws: Tensor) -> Tensor:
         """T_c of the color rows of ws [E, num_ws, w_dim] -> [E, color rows, w_dim]."""
@@ -268,7 +293,7 @@ class DualStyleGAN(nn.Module):
             return self.base.synthesis(ws, noise_mode, noise, generator=generator)
         exemplar = extrinsic if isinstance(extrinsic, Exemplar) else self.exemplar(extrinsic)
         if toned is not None:
-            exemplar = Exemplar(exemplar.structure, toned)
+            exemplar = replace(exemplar, color=toned)
         return self.render(ws, exemplar, values, noise_mode, noise, generator)
 
     def render(self, ws: Tensor, exemplar: Exemplar, weights: Sequence[float], noise_mode: NoiseMode = "const",
@@ -279,6 +304,10 @@ class DualStyleGAN(nn.Module):
         hook: sees the features after the residual blocks.
         """
         batch = _common_batch(len(ws), len(exemplar.structure[0][0][0]), len(exemplar.color))
+        if exemplar.manner and len(next(iter(exemplar.manner.values()))) > 1:  # layers of its own for each picture
+            return torch.cat([self.render(ws[i % len(ws)][None], exemplar.pick(i), weights, noise_mode,
+                                          noise and [m if len(m) == 1 else m[i : i + 1] for m in noise], generator, hook)
+                              for i in range(batch)])
         ws = self.mix_colors(ws, exemplar.color, weights[STRUCTURE_PLACES:]).expand(batch, -1, -1)
         parts = zip(self.places, self.structure, exemplar.structure, weights[:STRUCTURE_PLACES], strict=True)
         blocks = {place.name: (block, statistics, weight) for place, block, statistics, weight in parts if weight}
@@ -290,7 +319,14 @@ class DualStyleGAN(nn.Module):
             return x if hook is None else hook(layer, x)
 
         bounded = HookUpTo(residual, COARSE) if hook is None else residual
-        return self.base.synthesis(ws, noise_mode, noise, generator=generator, hook=bounded)
+        given = {"noise_mode": noise_mode, "noise": noise, "generator": generator, "hook": bounded}
+        shares = dict(zip(self.rows, weights[STRUCTURE_PLACES:], strict=True))
+        if not exemplar.manner or not any(shares.values()):
+            return self.base.synthesis(ws, **given)
+        if hook is None:  # one that cuts features needs cut maps
+            maps: Any = noise or self.base.synthesis.noise_maps(ws, noise_mode, None, generator)
+            given["noise"] = papered(self.base.synthesis, exemplar.manner, shares, maps)
+        return functional_call(self.base.synthesis, changed(self.base.synthesis, exemplar.manner, shares), (ws,), given)
 
     def mix_colors(self, ws: Tensor, color: Tensor, weights: Sequence[float]) -> Tensor:
         """Row k: weight * color + (1 - weight) * ws (section 3.2); rows of weight 0 are the given ones exactly."""

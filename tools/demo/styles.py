@@ -1,4 +1,4 @@
-"""The demo bank's 24 styles: six shapes of the face, eight palettes, each shape in four palettes."""
+"""The built-in bank's 40 styles: a shape of the face, a manner of drawing, and the tint of its paper and ink."""
 
 from __future__ import annotations
 
@@ -7,58 +7,88 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .stylize import Rendering, Shape, move, paint
+Color = tuple[float, float, float]
+BLACK, WHITE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
-SHAPES = {
-    "doll": Shape(eyes=0.52, nose=-0.32, jaw=0.36, chin=0.16, cranium=0.15),
-    "owl": Shape(eyes=0.75, nose=-0.20, jaw=0.05, chin=0.05, cranium=-0.10),
-    "hero": Shape(eyes=-0.10, nose=0.05, jaw=-0.38, chin=-0.16, cranium=-0.12),
-    "clown": Shape(eyes=0.10, nose=0.70, jaw=-0.12, chin=0.0, cranium=-0.05),
-    "egghead": Shape(eyes=0.05, nose=-0.10, jaw=0.50, chin=0.05, cranium=0.42),
-    "imp": Shape(eyes=0.30, nose=0.45, jaw=0.42, chin=0.10, cranium=-0.20),
-}
-PALETTES = {
-    "comic": Rendering(),
-    "ink": Rendering(levels=4, flatness=0.9, duotone=1.0, shadow=(0.05, 0.05, 0.07), light=(0.98, 0.97, 0.94)),
-    "sepia": Rendering(levels=5, duotone=0.9, shadow=(0.20, 0.09, 0.04), light=(1.0, 0.91, 0.72)),
-    "night": Rendering(levels=5, duotone=0.85, shadow=(0.02, 0.03, 0.16), light=(0.55, 0.78, 1.0)),
-    "sunset": Rendering(levels=5, duotone=0.8, shadow=(0.30, 0.02, 0.24), light=(1.0, 0.82, 0.36)),
-    "pastel": Rendering(levels=5, chroma=0.8, lift=16, duotone=0.45, shadow=(0.55, 0.45, 0.68), light=(1.0, 0.97, 0.95),
-                        ink=(0.42, 0.32, 0.45)),
-    "vivid": Rendering(levels=5, chroma=2.3, chroma_limit=85, lift=3),
-    "forest": Rendering(levels=5, duotone=0.8, shadow=(0.01, 0.14, 0.10), light=(0.92, 0.96, 0.62)),
-}
+
+@dataclass(frozen=True)
+class Tint:
+    """What black and white become, and how far hues turn before, in degrees."""
+
+    ink: Color = BLACK
+    paper: Color = WHITE
+    turn: float = 0.0
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """[B, 3, H, W] in [-1, 1] -> the same, tinted."""
+        if self == Tint():
+            return images
+        x = torch.einsum("ij,bjhw->bihw", turned(self.turn), (images + 1) / 2)
+        ink, paper = (torch.tensor(c).view(1, 3, 1, 1) for c in (self.ink, self.paper))
+        return (ink + (paper - ink) * x).clamp(0, 1) * 2 - 1
+
+
+def turned(degrees: float) -> Tensor:
+    """[3, 3]: rotation of RGB around the gray axis."""
+    angle = torch.deg2rad(torch.tensor(degrees))
+    cross = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / 3**0.5
+    return torch.eye(3) * angle.cos() + cross * angle.sin() + (1 - angle.cos()) / 3
 
 
 @dataclass(frozen=True)
 class Style:
     """How one exemplar of the bank is drawn."""
 
-    shape: str
-    palette: str
+    name: str
+    manner: str
+    tint: Tint = Tint()  # noqa: RUF009 (frozen)
 
     @property
-    def name(self) -> str:
-        return f"{self.shape} {self.palette}"
+    def shape(self) -> str:
+        return self.name.split()[0]
 
 
-def _table() -> tuple[Style, ...]:
-    palettes = list(PALETTES)
-    return tuple(Style(shape, palettes[(i + 2 * k) % len(palettes)])
-                 for i, shape in enumerate(SHAPES) for k in range(4))
-
-
-STYLES = _table()
-
-
-def stylized(images: Tensor, flat: tuple[Tensor, Tensor], points: Tensor, styles: list[Style], structure: bool = True,
-             color: bool = True) -> Tensor:
-    """Faces [B, 3, S, S] in [-1, 1], their (smoothed, lines) and five points, one style each -> the same in that style.
-
-    Painted before it is moved, so that one smoothing serves every style. structure, color False leave that part alone.
-    """
-    out = []
-    for i, style in enumerate(styles):
-        x = paint(flat[0][i : i + 1], flat[1][i : i + 1], PALETTES[style.palette]) if color else (images[i : i + 1] + 1) / 2
-        out.append(move(x, points[i : i + 1], SHAPES[style.shape]) if structure else x)
-    return torch.cat(out) * 2 - 1
+STYLES = (
+    # 24 names of the first bank: six shapes, eight palettes
+    Style("doll comic", "comic"),
+    Style("doll sepia", "sepia"),
+    Style("doll sunset", "sunset"),
+    Style("doll vivid", "vivid"),
+    Style("owl ink", "ink"),
+    Style("owl night", "night"),
+    Style("owl pastel", "pastel"),
+    Style("owl forest", "forest"),
+    Style("hero sepia", "sepia", Tint(ink=(0.06, 0.0, 0.0), paper=(1.0, 0.86, 0.80))),
+    Style("hero sunset", "sunset", Tint(turn=-32.0)),
+    Style("hero vivid", "vivid", Tint(ink=(0.0, 0.02, 0.12), paper=(0.92, 1.0, 1.0))),
+    Style("hero comic", "comic", Tint(ink=(0.02, 0.02, 0.16), paper=(0.88, 0.96, 1.0))),
+    Style("clown night", "night", Tint(turn=110.0)),
+    Style("clown pastel", "pastel", Tint(ink=(0.10, 0.02, 0.0), paper=(1.0, 0.93, 0.78))),
+    Style("clown forest", "forest", Tint(paper=(1.0, 0.88, 0.62))),
+    Style("clown ink", "ink", Tint(ink=(0.42, 0.08, 0.05), paper=(1.0, 0.96, 0.88))),
+    Style("egghead sunset", "sunset", Tint(ink=(0.0, 0.10, 0.30), paper=(1.0, 0.97, 0.92))),
+    Style("egghead vivid", "vivid", Tint(ink=(0.10, 0.0, 0.04), paper=(1.0, 0.94, 0.78))),
+    Style("egghead comic", "comic", Tint(ink=(0.06, 0.02, 0.0), paper=(1.0, 0.93, 0.70))),
+    Style("egghead sepia", "sepia", Tint(ink=(0.14, 0.12, 0.06), paper=(1.0, 1.0, 0.90))),
+    Style("imp pastel", "pastel", Tint(turn=-35.0)),
+    Style("imp forest", "forest", Tint(ink=(0.10, 0.04, 0.0), paper=(0.86, 1.0, 0.86))),
+    Style("imp ink", "ink", Tint(ink=(0.03, 0.10, 0.46), paper=(0.97, 0.98, 1.0))),
+    Style("imp night", "night", Tint(turn=-75.0)),
+    # and sixteen more
+    Style("hero pencil", "pencil"),
+    Style("doll pencil", "pencil", Tint(ink=(0.46, 0.12, 0.05), paper=(1.0, 0.95, 0.86))),
+    Style("owl charcoal", "charcoal"),
+    Style("egghead charcoal", "charcoal", Tint(ink=(0.02, 0.02, 0.06), paper=(0.78, 0.90, 1.0))),
+    Style("doll watercolour", "watercolour"),
+    Style("imp watercolour", "watercolour", Tint(ink=(0.0, 0.05, 0.22), paper=(0.94, 0.98, 1.0))),
+    Style("egghead clay", "clay"),
+    Style("clown clay", "clay", Tint(turn=150.0)),
+    Style("doll figurine", "figurine"),
+    Style("owl figurine", "figurine", Tint(ink=(0.0, 0.02, 0.10), paper=(0.96, 1.0, 1.0))),
+    Style("imp figurine", "figurine", Tint(ink=(0.10, 0.02, 0.0), paper=(1.0, 0.94, 0.80))),
+    Style("hero oil", "painting"),
+    Style("clown oil", "painting", Tint(ink=(0.0, 0.03, 0.08), paper=(0.86, 0.96, 1.0))),
+    Style("owl woodcut", "forest", Tint(ink=(0.10, -0.10, -0.08), paper=(1.02, 1.0, 1.28))),
+    Style("clown photograph", "sepia", Tint(ink=(-0.05, 0.0, 0.05), paper=(0.97, 1.04, 1.22))),
+    Style("hero neon", "night", Tint(turn=60.0)),
+)

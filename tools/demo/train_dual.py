@@ -1,154 +1,185 @@
-"""The demo DualStyleGAN and its bank: the base's extrinsic path, learned on pairs of faces and their stylized pictures.
+"""The built-in DualStyleGAN's rendering: manners of drawing for the fine layers of the 1024 px base, and styles' color codes.
 
-    python -m tools.demo.train_dual WORK_FOLDER --steps 800
+    python -m tools.demo.train_dual WORK_FOLDER --steps 3600
 
-Stage I: the path starts near the identity, a style's code is what the encoder sees in drawings of that style. Then, as every
-parameter of the stylized pictures is known, supervised steps of three kinds in turn keep structure and color apart:
-  structure: weights 1 for structure and 0 for color must give the face in the style's shape, as a photograph;
-  color:     weights 0 and 1 must give the face's own shape in the style's palette;
-  both:      all weights 1 must give the stylized picture.
-The bank's codes are learned along; every fourth picture takes the encoder's code of another drawing of the style instead, so
-that new drawings work too. Reads what flatten_faces.py and train_encoder.py wrote; the run is the folder WORK_FOLDER/dual.
+Structure (residual blocks up to 32 px, T_s, structure codes) is the one learnt before and stays. What a face looks like
+after 32 px is then drawn by a program in each manner: the targets. Each step draws a part of one face in one manner, with
+the color code of a style of that manner (its target tinted as the style says), or with the face's own color rows, so that a
+manner keeps a person's colors where no style gives others. The run is the folder WORK_FOLDER/run; progress in sheet.png.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+import stylegan_core as sg
 from stylegan_core.engine import FitOptions, Fitting, RunFolder
 from stylegan_core.losses.perceptual import LPIPS
-from stylegan_core.networks.dualstylegan import DualStyleGAN
-from stylegan_core.networks.encoders.compact import CompactEncoder
+from stylegan_core.networks.dualstylegan import DualStyleGAN, Exemplar
+from stylegan_core.networks.generators.base import Generator
+from stylegan_core.networks.manners import NOISE, change_shapes, papered
 from stylegan_core.networks.style_weights import STRUCTURE_PLACES
-from tools.demo.fitting import learn, load_pairs, sheet, to_model_range
-from tools.demo.recipe import student_ws
-from tools.demo.styles import STYLES, Style, stylized
-from tools.demo.train_base import load_student
-from tools.demo.train_encoder import fresh_encoder
+from stylegan_core.training.window import Window, Windows
+from tools.demo.dual_faces import Faces
+from tools.demo.family import sheet
+from tools.demo.fitting import learn
+from tools.demo.styles import STYLES, Style
 
 HIDDEN = 48
 """Channels inside the residual blocks: the published 512 would weigh 80 MB."""
-EXEMPLARS = 6
-"""Drawings of each style whose codes the encoder gives."""
-FRESH = 0.25
-"""Share of pictures whose style code comes from the encoder and not from the bank."""
-INK = 0.4
-"""Strength of the ink lines: style vectors of a frozen generator follow palettes well and full lines not at all."""
-KINDS = ((True, False), (False, True), (True, True))
-"""(structure, color) of the three kinds of steps."""
+MANNERS = tuple(dict.fromkeys(style.manner for style in STYLES))
+OWN = 0.25
+"""Share of the steps with the face's own colors."""
+FRESH_TAIL = 3
+"""Rows of a first bank's codes, repeated to those of the 1024 px base."""
+SHARES = {NOISE: 8.0, "code": 7.0, "depthwise": 15.0, "affine.bias": 15.0, "bias": 5.0}
+"""Learning rates as shares of that of the 1x1 convolutions, whose weights are a hundredth of the depthwise ones."""
+
+
+def with_structure(base: Generator, learnt: DualStyleGAN, manners: int = len(MANNERS)) -> DualStyleGAN:
+    """A DualStyleGAN over base with another's structure path; colors pass T_c as they are."""
+    dual = DualStyleGAN.over(base, HIDDEN, manners)
+    dual.transform.load_state_dict(learnt.transform.state_dict())
+    dual.structure.load_state_dict(learnt.structure.state_dict())
+    for layer in dual.color:
+        layer.weight.data.copy_(torch.eye(dual.w_dim) * dual.w_dim**0.5)  # type: ignore[union-attr, operator]
+    return dual.requires_grad_(False)
+
+
+def structure_codes(dual: DualStyleGAN, bank: sg.Latents) -> Tensor:
+    """[N, rows, w_dim]: a bank's codes, of whichever of the bases; only their structure rows serve."""
+    return bank.ws(dual.base).float()
 
 
 @dataclass(frozen=True)
-class Faces:
-    """Sampled faces, and what stylized() needs of them."""
+class Lesson:
+    """What one step draws."""
 
-    images: np.ndarray
-    smooth: np.ndarray
-    lines: np.ndarray
-    points: Tensor
-
-    @classmethod
-    def read(cls, work: Path, name: str = "faces") -> Faces:
-        stores = [load_pairs(work, f"{name}{kind}") for kind in ("", "_smooth", "_lines")]
-        return cls(*stores, torch.from_numpy(np.load(work / f"{name}_points.npy")))
-
-    def __len__(self) -> int:
-        return len(self.points)
-
-    def picture(self, rows: list[int]) -> Tensor:
-        return to_model_range(self.images[rows])
-
-    def stylized(self, rows: list[int], styles: list[Style], structure: bool = True, color: bool = True) -> Tensor:
-        """[B, 3, 256, 256] in [-1, 1]: each face in its style."""
-        paper = 1 - INK * (1 - (to_model_range(self.lines[rows])[:, :1] + 1) / 2)
-        flat = ((to_model_range(self.smooth[rows]) + 1) / 2, paper)
-        return stylized(self.picture(rows), flat, self.points[rows], styles, structure, color)
+    manner: str
+    style: int | None
+    """None: in the face's own colors."""
+    face: int
 
 
-RATES = ((r"structure\..*affine\..*", 0.15), (r"structure\..*", 2.0), (r"color\..*", 1.0), (r"transform\..*", 0.5),
-         (r"bank", 0.6))
-"""Learning rates by name, as shares: convolutions and color transforms are scaled at run time, affine layers are not."""
+class Rendering:
+    """The trained tensors, and how they draw."""
+
+    def __init__(self, faces: Faces, manners: tuple[str, ...], crop: int) -> None:
+        self.faces, self.manners, dual = faces, manners, faces.dual
+        self.synthesis = dual.base.synthesis
+        shapes = dict(change_shapes(dual.config.base.synthesis_shapes()))
+        self.change = {m: {name: torch.zeros(shape) for name, shape in shapes.items()} for m in manners}
+        center = dual.w_avg.expand(1, len(dual.rows), -1)
+        self.codes = {i: center.clone() for i, style in enumerate(STYLES) if style.manner in manners}
+        finer = frozenset(x for x in dual.layers if any(name.startswith(x.name + ".") for name in shapes))
+        self.windows = Windows.of(self.synthesis, finer, crop)
+        self.ws = {i: faces.ws(i) for i in range(faces.count)}
+        self.structure = {i: dual.exemplar_from_ws(faces.shape(i)).structure for i in range(faces.count)}
+
+    def trained(self) -> dict[str, Tensor]:
+        found = {f"{m}/{name}": x for m, change in self.change.items() for name, x in change.items()}
+        return {**found, **{f"code/{i}": x for i, x in self.codes.items()}}
+
+    def draw(self, lesson: Lesson, tensors: Mapping[str, Tensor], window: Window | None = None) -> Tensor:
+        """[1, 3, S, S] (or the window's part), from `tensors`, named as trained() is."""
+        dual, i, m = self.faces.dual, lesson.face, lesson.manner
+        ws = self.ws[i]
+        color = ws[:, list(dual.rows)] if lesson.style is None else tensors[f"code/{lesson.style}"]
+        change = {name: tensors[f"{m}/{name}"][None] for name in self.change[m]}
+        weights = [self.faces.shaped(i)] * STRUCTURE_PLACES + [1.0] * len(dual.rows)
+        exemplar = Exemplar(self.structure[i], color, change)
+        if window is None:
+            return dual.render(ws, exemplar, weights)
+        paper = {name: x for name, x in change.items() if name.endswith(NOISE)}
+        exemplar = Exemplar(self.structure[i], color, {name: x for name, x in change.items() if name not in paper})
+        maps = papered(self.synthesis, paper, dict.fromkeys(dual.rows, 1.0), self.synthesis.noise_maps(ws, "const", None, None))
+        maps = [window.cut(x) if x.shape[-1] > window.whole else x for x in maps]
+        return dual.render(ws, exemplar, weights, noise=maps, hook=window.hook)
+
+    def target(self, lesson: Lesson, window: Window | None = None) -> Tensor:
+        whole = self.faces.targets[lesson.manner][lesson.face][None]
+        part = whole if window is None else window.sound(window.cut(whole))
+        return part if lesson.style is None else STYLES[lesson.style].tint(part)
+
+    def lesson(self, rng: np.random.RandomState, number: int) -> Lesson:
+        manner = self.manners[number % len(self.manners)]
+        own = bool(rng.rand() < OWN)
+        styles = [i for i in self.codes if STYLES[i].manner == manner]
+        return Lesson(manner, None if own else int(rng.choice(styles)),
+                      int(rng.choice([i for i in range(self.faces.count) if self.faces.own(i) == own])))
 
 
-def rate_share(name: str) -> float:
-    return next(share for pattern, share in RATES if re.fullmatch(pattern, name))
-
-
-def load_encoder(work: Path, base: nn.Module) -> CompactEncoder:
-    encoder, _ = fresh_encoder(base)  # type: ignore[arg-type]
-    encoder.load_state_dict(torch.load(work / "encoder_final.pt", weights_only=True))
-    return encoder.eval().requires_grad_(False)
-
-
-@torch.no_grad()
-def encoded_styles(faces: Faces, encoder: CompactEncoder) -> Tensor:
-    """[24, EXEMPLARS, 17, 512]: the encoder's codes of drawings of each style; the first is the bank's exemplar."""
-    return torch.stack([encoder.encode(faces.stylized(exemplar_rows(i), [style] * EXEMPLARS)).tensor
-                        for i, style in enumerate(STYLES)])
-
-
-def exemplar_rows(style: int) -> list[int]:
-    return [style + len(STYLES) * k for k in range(EXEMPLARS)]
+def share(name: str) -> float:
+    return next((value for part, value in SHARES.items() if part in name), 1.0)
 
 
 def train(args: argparse.Namespace) -> None:
-    base = load_student(args.work / "base_final.pt").requires_grad_(False)
-    faces = Faces.read(args.work)
-    torch.manual_seed(0)
-    dual = DualStyleGAN.over(base, HIDDEN)
-    seen = encoded_styles(faces, load_encoder(args.work, base))
-    bank = nn.Parameter(seen.mean(1).clone())
-    path_parameters = {n: p for n, p in dual.named_parameters() if not n.startswith("base.")}
-    trained = {**path_parameters, "bank": bank}
-    lpips, shown = LPIPS.embedded(), dict[str, list[Tensor]]()
+    dual = with_structure(sg.load(sg.builtin("base")), sg.load(args.structure))  # type: ignore[arg-type]
+    codes = structure_codes(dual, sg.load(args.bank).latents())  # type: ignore[union-attr]
+    faces = Faces(dual, codes, args.work / "targets", args.faces)
+    manners = tuple(args.manners.split(",")) if args.manners else MANNERS
+    faces.draw(manners)
+    rendering, lpips = Rendering(faces, manners, args.crop), LPIPS.embedded()
+    trained = rendering.trained()
 
     def step(number: int) -> dict[str, Tensor]:
-        rng = np.random.RandomState(900_001 + number)
-        rows, ids = rng.randint(len(faces), size=args.batch).tolist(), rng.randint(len(STYLES), size=args.batch).tolist()
-        structure, color = KINDS[number % len(KINDS)]
-        want = faces.stylized(rows, [STYLES[i] for i in ids], structure, color)
-        y, x = rng.randint(4, size=2)
-        drawn, total = [], torch.zeros(())
-        for n, i in enumerate(ids):  # one by one, which a CPU does faster than a batch
-            code = seen[i, rng.randint(EXEMPLARS)] if rng.rand() < FRESH else bank[i]
-            got = draw(dual, student_ws(base.mapping, rows[n]), code[None], float(structure), float(color))
-            goal = want[n : n + 1]
-            loss = ((got - goal).abs().mean() + 0.8 * lpips(got[..., y:, x:], goal[..., y:, x:]).mean()) / len(ids)
-            loss.backward()
-            drawn.append(got.detach())
-            total += loss.detach()
-        kind = ("shape", "color", "both")[number % len(KINDS)]
-        shown.clear()
-        shown[kind] = [want, torch.cat(drawn)]
-        return {kind: total}
+        rng = np.random.RandomState([17, number])
+        lesson, window = rendering.lesson(rng, number), rendering.windows and rendering.windows.draw(rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            got = rendering.draw(lesson, trained, window).float()
+        got, want = (got if window is None else window.sound(got)), rendering.target(lesson, window)
+        y, x = rng.randint(8, size=2)
+        with torch.autocast("cpu", torch.bfloat16):
+            seen = lpips(got[..., y:, x:], want[..., y:, x:]).mean()
+        loss = (got - want).abs().mean() + args.lpips * seen.float()
+        loss.backward()
+        return {lesson.manner: loss.detach()}
 
-    options = FitOptions(args.steps, args.lr, warm_up=30)
-    settings = {"steps": args.steps, "lr": args.lr, "batch": args.batch}
-    with RunFolder(args.work / "dual", settings, resume=True, may_change=("steps",)) as folder:
-        found = learn(Fitting(trained, step, options, rate_share, folder, {"DualStyleGAN": dual},
-                              on_save=lambda: [sheet(rows, args.work / f"dual_{kind}.png") for kind, rows in shown.items()]),
-                      "dual").result()
-    torch.save(found, args.work / "dual_final.pt")
+    settings = {k: getattr(args, k) for k in ("lr", "crop", "lpips", "faces", "manners")}
+    with RunFolder(args.work / "run", settings, resume=True, may_change=("steps",)) as folder:
+        fitting = Fitting(trained, step, FitOptions(args.steps, args.lr, warm_up=40, floor=0.05, save_every=28, save_seconds=100),
+                          share, folder, {"DualStyleGAN": dual})
+        fitting.on_save = lambda: show(rendering, fitting.result(), args.work)
+        learn(fitting, "dual")
+        torch.save(fitting.result(), args.work / "final.pt")
 
 
-def draw(dual: DualStyleGAN, ws: Tensor, codes: Tensor, structure: float, color: float) -> Tensor:
-    weights = [structure] * STRUCTURE_PLACES + [color] * (dual.num_weights - STRUCTURE_PLACES)
-    return dual.render(ws, dual.exemplar_from_ws(codes), weights)
+@torch.no_grad()
+def show(rendering: Rendering, tensors: Mapping[str, Tensor], work: Path) -> None:
+    """sheet.png: of each manner its target and what is drawn, one face after the other by the steps' turns."""
+    faces = rendering.faces
+    chosen = [i for i in range(faces.count) if not faces.own(i)][-2:]
+    rows = []
+    for k, manner in enumerate(rendering.manners):
+        i = chosen[k % 2]
+        style = next(s for s in rendering.codes if STYLES[s].manner == manner)
+        lesson = Lesson(manner, style, i)
+        rows.append([rendering.target(lesson)[0], rendering.draw(lesson, tensors)[0]])
+    half = -(-len(rows) // 2)
+    blank = torch.zeros_like(rows[0][0])
+    columns = rows + [[blank, blank]] * (2 * half - len(rows))
+    sheet([[x for row in columns[a : a + half] for x in [row[part]]] for a in (0, half) for part in (0, 1)],
+          work / "sheet.png", 384)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--steps", type=int, default=800)
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--lr", type=float, default=1e-2)
+    parser.add_argument("--steps", type=int, default=3600)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--crop", type=int, default=384)
+    parser.add_argument("--lpips", type=float, default=0.5)
+    parser.add_argument("--faces", type=int, default=48)
+    parser.add_argument("--manners", default="", help="only these, with commas between")
+    parser.add_argument("--structure", type=Path, default=sg.builtin("dualstylegan"), help="whose structure path is taken")
+    parser.add_argument("--bank", type=Path, default=sg.builtin("styles"), help="whose structure codes are taken")
     train(parser.parse_args())
 
 
