@@ -1,7 +1,8 @@
 """Manners of drawing: what a style changes in a generator's finer layers, beyond the style vectors that they take.
 
 Style vectors of a frozen generator carry palettes, not strokes. So a DualStyleGAN may hold `count` sets of changes of the
-layers above FROM px, and a gate, linear in the color rows of a style code, that mixes them: blended codes draw blended manners.
+layers above FROM px, and a gate, linear in the image head's row of a style code, that mixes them: blended codes draw blended
+manners.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Manners(nn.Module):
 
     def shares(self, color: Tensor) -> Tensor:
         """Color rows of style codes [E, R, w_dim] -> share of each manner [E, count]; the rest to 1 is photographic."""
-        return simplex(self.gate(color.mean(dim=1)))[:, :-1]
+        return simplex(self.gate(color[:, -1]))[:, :-1]
 
     def forward(self, color: Tensor) -> dict[str, Tensor]:
         shares = self.shares(color)

@@ -13,7 +13,7 @@ from stylegan_core.errors import LoadError
 
 SIZES = {"mtcnn": 1.1, "lpips_alex": 5.1, "identity": 6.6, "line_x4": 1.3, "base": 20.5, "base-256": 3.5, "figurine": 5.0,
          "ink": 4.0, "painting": 4.0,
-         "encoder": 16.0, "dualstylegan": 19.5, "styles": 0.5, "style_sampler": 2.5, "directions": 0.1}
+         "encoder": 16.0, "dualstylegan": 28.5, "styles": 1.0, "style_sampler": 3.5, "directions": 0.1}
 """Megabytes at most."""
 KINDS = {**dict.fromkeys(("base", "base-256", "figurine", "ink", "painting", "toon"), "mobilestylegan"),
          "encoder": "encoder", "dualstylegan": "dualstylegan", "styles": "style_bank", "style_sampler": "style_sampler"}
@@ -54,7 +54,9 @@ def test_the_family_fits_together() -> None:
         latents.check(model)
     assert encoder.signature.mapping_hash == sg.ModelSignature.of(base).mapping_hash
     assert sg.load(sg.builtin("style_sampler")).sample(2, 0).ws(dual.base).shape == (2, base.num_ws, base.w_dim)
-    assert len(bank) == 24
+    assert dual.img_resolution == 1024 and len(bank) >= 30
+    first = ("comic", "sepia", "sunset", "vivid", "ink", "night", "pastel", "forest")
+    assert {name.split()[1] for name in bank.names[:24]} == set(first), "saved workflows name them"
 
 
 def test_unknown_asset() -> None:

@@ -18,7 +18,7 @@ from stylegan_core.losses.perceptual import LPIPS
 from tools.demo.cards import ASSETS, DOCS, asset_parent, describe, write_card
 from tools.demo.fitting import load_pairs, sheet, to_model_range
 from tools.demo.train_base import load_student
-from tools.demo.train_dual import load_encoder
+from tools.demo.train_dual_structure import load_encoder
 
 JUDGED = 64
 

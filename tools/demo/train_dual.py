@@ -2,15 +2,17 @@
 
     python -m tools.demo.train_dual WORK_FOLDER --steps 3600
 
-Structure (residual blocks up to 32 px, T_s, structure codes) is the one learnt before and stays. What a face looks like
-after 32 px is then drawn by a program in each manner: the targets. Each step draws a part of one face in one manner, with
-the color code of a style of that manner (its target tinted as the style says), or with the face's own color rows, so that a
-manner keeps a person's colors where no style gives others. The run is the folder WORK_FOLDER/run; progress in sheet.png.
+Structure (residual blocks up to 32 px, T_s, structure codes) is what train_dual_structure.py learnt and stays. What a face
+looks like after 32 px is then drawn by a program in each manner: the targets. Each step draws a part of one face in one
+manner, with the color code of a style of that manner (its target tinted as the style says), or with the face's own color rows,
+so that a manner keeps a person's colors where no style gives others. The run is the folder WORK_FOLDER/run; progress in
+WORK_FOLDER/sheet.png.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,16 +32,15 @@ from stylegan_core.training.window import Window, Windows
 from tools.demo.dual_faces import Faces
 from tools.demo.family import sheet
 from tools.demo.fitting import learn
-from tools.demo.styles import STYLES, Style
+from tools.demo.styles import OWN_MANNERS, STYLES, Style
 
 HIDDEN = 48
 """Channels inside the residual blocks: the published 512 would weigh 80 MB."""
-MANNERS = tuple(dict.fromkeys(style.manner for style in STYLES))
+DRAWN = tuple(dict.fromkeys(style.manner for style in STYLES))
+MANNERS = DRAWN + OWN_MANNERS
 OWN = 0.25
 """Share of the steps with the face's own colors."""
-FRESH_TAIL = 3
-"""Rows of a first bank's codes, repeated to those of the 1024 px base."""
-SHARES = {NOISE: 8.0, "code": 7.0, "depthwise": 15.0, "affine.bias": 15.0, "bias": 5.0}
+SHARES = {NOISE: 16.0, "code": 7.0, "depthwise": 15.0, "affine.bias": 15.0, "bias": 5.0}
 """Learning rates as shares of that of the 1x1 convolutions, whose weights are a hundredth of the depthwise ones."""
 
 
@@ -56,6 +57,11 @@ def with_structure(base: Generator, learnt: DualStyleGAN, manners: int = len(MAN
 def structure_codes(dual: DualStyleGAN, bank: sg.Latents) -> Tensor:
     """[N, rows, w_dim]: a bank's codes, of whichever of the bases; only their structure rows serve."""
     return bank.ws(dual.base).float()
+
+
+def code_name(style: Style) -> str:
+    """Of a style's color code among the trained tensors; one that is drawn as another has that one's."""
+    return f"code/{style.like or style.name}"
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ class Rendering:
         shapes = dict(change_shapes(dual.config.base.synthesis_shapes()))
         self.change = {m: {name: torch.zeros(shape) for name, shape in shapes.items()} for m in manners}
         center = dual.w_avg.expand(1, len(dual.rows), -1)
-        self.codes = {i: center.clone() for i, style in enumerate(STYLES) if style.manner in manners}
+        self.codes = {i: center.clone() for i, style in enumerate(STYLES) if style.manner in manners and not style.like}
         finer = frozenset(x for x in dual.layers if any(name.startswith(x.name + ".") for name in shapes))
         self.windows = Windows.of(self.synthesis, finer, crop)
         self.ws = {i: faces.ws(i) for i in range(faces.count)}
@@ -85,13 +91,13 @@ class Rendering:
 
     def trained(self) -> dict[str, Tensor]:
         found = {f"{m}/{name}": x for m, change in self.change.items() for name, x in change.items()}
-        return {**found, **{f"code/{i}": x for i, x in self.codes.items()}}
+        return {**found, **{code_name(STYLES[i]): x for i, x in self.codes.items()}}
 
     def draw(self, lesson: Lesson, tensors: Mapping[str, Tensor], window: Window | None = None) -> Tensor:
         """[1, 3, S, S] (or the window's part), from `tensors`, named as trained() is."""
         dual, i, m = self.faces.dual, lesson.face, lesson.manner
         ws = self.ws[i]
-        color = ws[:, list(dual.rows)] if lesson.style is None else tensors[f"code/{lesson.style}"]
+        color = ws[:, list(dual.rows)] if lesson.style is None else tensors[code_name(STYLES[lesson.style])]
         change = {name: tensors[f"{m}/{name}"][None] for name in self.change[m]}
         weights = [self.faces.shaped(i)] * STRUCTURE_PLACES + [1.0] * len(dual.rows)
         exemplar = Exemplar(self.structure[i], color, change)
@@ -116,6 +122,19 @@ class Rendering:
                       int(rng.choice([i for i in range(self.faces.count) if self.faces.own(i) == own])))
 
 
+class Pace:
+    """True once in so many seconds, and the first time."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.last = seconds, float("-inf")
+
+    def due(self) -> bool:
+        if time.monotonic() - self.last < self.seconds:
+            return False
+        self.last = time.monotonic()
+        return True
+
+
 def share(name: str) -> float:
     return next((value for part, value in SHARES.items() if part in name), 1.0)
 
@@ -124,7 +143,7 @@ def train(args: argparse.Namespace) -> None:
     dual = with_structure(sg.load(sg.builtin("base")), sg.load(args.structure))  # type: ignore[arg-type]
     codes = structure_codes(dual, sg.load(args.bank).latents())  # type: ignore[union-attr]
     faces = Faces(dual, codes, args.work / "targets", args.faces)
-    manners = tuple(args.manners.split(",")) if args.manners else MANNERS
+    manners = tuple(args.manners.split(",")) if args.manners else DRAWN
     faces.draw(manners)
     rendering, lpips = Rendering(faces, manners, args.crop), LPIPS.embedded()
     trained = rendering.trained()
@@ -144,9 +163,10 @@ def train(args: argparse.Namespace) -> None:
 
     settings = {k: getattr(args, k) for k in ("lr", "crop", "lpips", "faces", "manners")}
     with RunFolder(args.work / "run", settings, resume=True, may_change=("steps",)) as folder:
-        fitting = Fitting(trained, step, FitOptions(args.steps, args.lr, warm_up=40, floor=0.05, save_every=28, save_seconds=100),
-                          share, folder, {"DualStyleGAN": dual})
-        fitting.on_save = lambda: show(rendering, fitting.result(), args.work)
+        options = FitOptions(args.steps, args.lr, warm_up=40, floor=0.05, save_every=28, save_seconds=100)
+        fitting = Fitting(trained, step, options, share, folder, {"DualStyleGAN": dual})
+        shown = Pace(300)
+        fitting.on_save = lambda: show(rendering, fitting.result(), args.work) if shown.due() else None
         learn(fitting, "dual")
         torch.save(fitting.result(), args.work / "final.pt")
 

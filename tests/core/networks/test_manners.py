@@ -124,7 +124,7 @@ def test_a_batch_is_its_pictures(dual, mode) -> None:
     for i in range(3):
         alone = dual.render(ws[i : i + 1], dual.exemplar_from_ws(styles[i : i + 1]), [1.0] * 7 + [0.8] * len(dual.rows), mode)
         assert torch.allclose(together[i], alone[0], atol=1e-5)
-    photographic = DualStyleGAN.render(dual, ws[2:], dual.exemplar_from_ws(styles[2:]), [1.0] * 7 + [0.0] * len(dual.rows), mode)
+    photographic = dual.render(ws[2:], dual.exemplar_from_ws(styles[2:]), [1.0] * 7 + [0.0] * len(dual.rows), mode)
     assert not torch.allclose(together[2:], photographic)
 
 
