@@ -53,7 +53,7 @@ def test_the_family_fits_together() -> None:
     for model in (base, look, dual.base):
         latents.check(model)
     assert encoder.signature.mapping_hash == sg.ModelSignature.of(base).mapping_hash
-    assert sg.load(sg.builtin("style_sampler")).sample(2, 0).ws(dual.base).shape == (2, base.num_ws, base.w_dim)
+    assert sg.load(sg.builtin("style_sampler")).sample(2, 0).ws(dual.base).shape == (2, dual.num_ws, dual.w_dim)
     assert dual.img_resolution == 1024 and len(bank) >= 30
     first = ("comic", "sepia", "sunset", "vivid", "ink", "night", "pastel", "forest")
     assert {name.split()[1] for name in bank.names[:24]} == set(first), "saved workflows name them"

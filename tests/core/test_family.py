@@ -81,8 +81,8 @@ def test_files_carry_their_licence_chain(name) -> None:
 def test_old_files_find_the_base_they_borrowed(tmp_path) -> None:
     """A file of a version whose `base` was today's base-256, as the first DualStyleGAN was."""
     former, small = next(iter(FORMER)), builtin("base-256")
-    facts = {"family": small.kind, "config": plain_config(small.config), "source": "", "sha256": "", "parents": [], "licence": "",
-             "notes": {}, "borrows": {"asset": "base", "sha256": former, "prefix": ""}}
+    facts = {"family": small.kind, "config": plain_config(small.config), "source": "", "sha256": "", "parents": [], "notes": {},
+             "licence": "", "borrows": {"asset": "base", "sha256": former, "prefix": ""}}
     path = write_safetensors(tmp_path / "old", {"synthesis.const": small.synthesis.const}, facts)
     assert all(torch.equal(t, small.state_dict()[k]) for k, t in sg.load(path).state_dict().items())
 
