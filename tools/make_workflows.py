@@ -48,13 +48,13 @@ def _keep(path: Path, content: dict[str, Any]) -> None:
 
 
 def tiled(pictures: list[Image.Image]) -> Image.Image:
-    """Four pictures as a square, else the first alone."""
-    if len(pictures) < 4:
-        return pictures[0]
+    """Four pictures as a square, fewer as a row; those of the first one's size."""
+    pictures = [picture for picture in pictures if picture.size == pictures[0].size][:4]
+    across = 2 if len(pictures) == 4 else len(pictures)
     width, height = pictures[0].size
-    sheet = Image.new("RGB", (2 * width, 2 * height))
-    for i, picture in enumerate(pictures[:4]):
-        sheet.paste(picture, (i % 2 * width, i // 2 * height))
+    sheet = Image.new("RGB", (across * width, len(pictures) // across * height))
+    for i, picture in enumerate(pictures):
+        sheet.paste(picture, (i % across * width, i // across * height))
     return sheet
 
 

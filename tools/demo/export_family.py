@@ -29,8 +29,16 @@ FINER = ("synthesis.b64.", "synthesis.b128.", "synthesis.b256.", "synthesis.b512
 LOOKS = {
     "figurine": "Animation film: large eyes with open lids, small nose and chin, smooth warm skin, crisp eyes and hair.",
     "ink": "Comic: closed dark lines, flat colors, figurine's shapes.",
-    "painting": "Gouache: dabs that follow the face, one layer of paint over another, figurine's shapes.",
+    "painting": "Oil: brush strokes laid one over another, their relief lit, figurine's shapes.",
 }
+LINES = "its first step is line_x4.safetensors"
+LEARNT = {
+    "figurine": ("train_structure.py, train_look.py figurine", "", LINES),
+    "ink": ("train_look.py ink", "", LINES),
+    "painting": ("train_look.py painting, train_look.py painting --start FIRST --bolder", "400 and ",
+                 "tools/demo/strokes.py; it began with an earlier painting, whose targets line_x4.safetensors drew first"),
+}
+"""How each was made: scripts, steps of runs before the last, and what its program is."""
 TOLERANCE = 1.02
 """What LPIPS of the structure to its targets may grow by through low ranks."""
 
@@ -105,12 +113,12 @@ def write_look(name: str, data: Path, work: Path) -> None:
     own |= low_ranks(work) if first else {}
     parents = [asset_parent("base"), asset_parent("line_x4", "BSD-3-Clause")] + ([] if first else [asset_parent("figurine")])
     write(name, data, own, trained, lend("base" if first else "figurine"), {"pairs": pairs}, parents)
-    made = f"{'train_structure.py, ' if first else ''}train_look.py {name}, export_family.py"
+    made, before, program = LEARNT[name]
     score = pairs["score"]
     write_card(name, data, f"MobileStyleGAN, 1024 px, 23 styles, fp16; only what {'base' if first else 'figurine'}.safetensors "
-               f"lacks is in the file", LOOKS[name], f"python tools/demo/{made}",
-               f"the layers from 64 px up learnt from {pairs['count']} pairs in {pairs['steps']} steps, the targets drawn by "
-               f"the program {name} of tools/demo/looks.py (its first step is line_x4.safetensors) from samples of base; on "
+               f"lacks is in the file", LOOKS[name], f"python -m tools.demo.{made}, export_family.py".replace(".py", ""),
+               f"the layers from 64 px up learnt from {pairs['count']} pairs in {before}{pairs['steps']} steps, targets drawn "
+               f"by the program {name} of tools/demo/looks.py ({program}) from samples of base; on "
                f"{score['count']} unseen pairs L1 {score['l1']:.3f}, LPIPS {score['lpips']:.3f}; the layers of 8 to 32 px "
                f"learnt shapes in the 256 px base from 304 samples moved around five face points")
 
