@@ -21,11 +21,13 @@ try:
 except ImportError:  # a host without a browser
     PromptServer = None
 
-NOTE_EVENT = "stylegan-atelier.note"
+NOTE_EVENT, STATE_EVENT = "stylegan-atelier.note", "progress_state"
 
 PREVIEW_PIXELS, RESULT_PIXELS = 512, 2048
 PREVIEW_SECONDS = 0.3
 """Previews are sent at most this often; encoding them costs time too."""
+FORGET_SECONDS = 0.5
+"""Editors forget a node's live picture 0.4 s after they hear that it starts."""
 
 
 class Progress:
@@ -43,10 +45,22 @@ class Progress:
         self.bar.update_absolute(i, n, preview)
 
     def result(self, image: Tensor, node: type) -> Any:
-        """An IMAGE as the node's own preview. Editors leave a live picture in its place, so it ends the live ones as well."""
-        if self.pictured:
-            self.bar.update_absolute(self.bar.total, None, _jpeg(to_core(image), RESULT_PIXELS))
-        return preview_images(image, node)
+        """An IMAGE as the node's own preview, in place of the live pictures: editors prefer those, or show both."""
+        if not self.pictured:
+            return preview_images(image, node)
+        self.bar.update_absolute(self.bar.total, None, _jpeg(to_core(image), RESULT_PIXELS))
+        forgotten = time.monotonic() + self._forget()
+        shown = preview_images(image, node)
+        time.sleep(max(0.0, forgotten - time.monotonic()))
+        return shown
+
+    def _forget(self) -> float:
+        """The browser is told that the node starts anew, which ends its live pictures -> seconds until it has done so."""
+        if (server := _server()) is None or server.client_id is None or (context := get_executing_context()) is None:
+            return 0.0
+        server.send_sync(STATE_EVENT, {"prompt_id": context.prompt_id, "nodes": {}}, server.client_id)
+        self.bar.update_absolute(self.bar.total)
+        return FORGET_SECONDS
 
 
 def _jpeg(images: Tensor, most: int) -> tuple[str, Image.Image, int]:
@@ -58,11 +72,16 @@ def _jpeg(images: Tensor, most: int) -> tuple[str, Image.Image, int]:
 progress = Progress
 
 
+def _server() -> Any:
+    """ComfyUI's web server; None on a host without a browser."""
+    return None if PromptServer is None else getattr(PromptServer, "instance", None)
+
+
 def tell(notes: Iterable[str]) -> None:
     """Sentences for the user: in ComfyUI's log, and in the browser (web/text.js shows them)."""
     for note in notes:
         logging.warning("StyleGAN Atelier: %s", note)
-        if PromptServer is not None and (server := getattr(PromptServer, "instance", None)) is not None:
+        if (server := _server()) is not None:
             context = get_executing_context()
             server.send_sync(NOTE_EVENT, {"node": context and context.node_id, "text": note}, server.client_id)
 

@@ -148,7 +148,7 @@ class TrainingOptionsNode(io.ComfyNode):
             description="Settings of Fine-tune StyleGAN in place of its preset's.",
             search_aliases=["ada", "freeze-d", "learning rate"],
             inputs=[
-                io.Float.Input("kimg", default=0.0, min=0.0, max=25000.0, step=0.1, round=False,
+                io.Float.Input("kimg", default=0.0, min=0.0, max=25000.0, step=0.001, round=False,
                                tooltip="Thousands of pictures to show in all; 0: the preset's."),
                 io.String.Input("layers", default=USUAL.layers,
                                 tooltip="Which layers learn: all, coarse, middle, fine, or pixels such as 4-32. Coarse or fine "
@@ -163,7 +163,7 @@ class TrainingOptionsNode(io.ComfyNode):
                                tooltip="How strongly shapes are drawn to the parent's; -1: the preset's."),
                 io.Int.Input("seed", default=0, min=0, max=MAX_SEED, control_after_generate=False, tooltip="Seed of the run."),
                 advanced(io.Int.Input("batch_size", default=0, min=0, max=256, tooltip="Pictures a step; 0: the preset's.")),
-                advanced(io.Float.Input("lr", default=0.0, min=0.0, max=0.1, step=1e-4, round=False,
+                advanced(io.Float.Input("lr", default=0.0, min=0.0, max=0.1, step=1e-5, round=False,
                                         tooltip="Learning rate; 0: the preset's.")),
                 advanced(io.Float.Input("r1_gamma", default=0.0, min=0.0, max=1000.0, step=0.01,
                                         tooltip="Weight of R1; 0: a rule by size and batch.")),
@@ -174,7 +174,7 @@ class TrainingOptionsNode(io.ComfyNode):
                 advanced(io.Boolean.Input("train_mapping", default=USUAL.train_mapping,
                                           tooltip="The mapping learns too; latents of the parent then no longer fit.")),
                 advanced(io.Boolean.Input("mirror", default=USUAL.mirror, tooltip="Pictures are mirrored at random.")),
-                advanced(io.Float.Input("tick_kimg", default=0.0, min=0.0, max=100.0, step=0.1, round=False,
+                advanced(io.Float.Input("tick_kimg", default=0.0, min=0.0, max=100.0, step=0.001, round=False,
                                         tooltip="Thousands of pictures between scores and samples; 0: the preset's.")),
                 advanced(io.Int.Input("patience", default=-1, min=-1, max=1000,
                                       tooltip="Stop after so many scores without a better one; 0: never, -1: the preset's.")),

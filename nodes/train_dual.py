@@ -61,7 +61,7 @@ class TrainDualStyleGAN(io.ComfyNode):
                                       tooltip="Seed of the run.")),
                 advanced(io.Boolean.Input("faces", default=True, tooltip="Drawings without a face behind them are left out; "
                                                                          "off for a base that draws other things.")),
-                advanced(io.Float.Input("length", default=1.0, min=0.001, max=100.0, step=0.1, round=False,
+                advanced(io.Float.Input("length", default=1.0, min=0.001, max=100.0, step=0.001, round=False,
                                         tooltip="Times the preset's steps in every stage.")),
                 advanced(io.Int.Input("drawings", default=0, min=0, max=100000,
                                       tooltip="At most so many of the drawings, for a first try; 0: all.")),

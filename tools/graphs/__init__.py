@@ -14,7 +14,7 @@ from .style import (
     UNSEEN_STYLE,
 )
 from .toonify import BLEND_GRID, SAMPLE_AND_MIX, TOON_INTO_PIPELINE, TOONIFY, TOONIFY_BLUEPRINT, TOONIFY_FOLDER
-from .training import DISTILL_A_LOOK, SCORE_A_MODEL, STYLE_FROM_ONE_DRAWING, TRAIN_YOUR_STYLE
+from .training import DISTILL_A_LOOK, SCORE_A_MODEL, STYLE_FROM_ONE_DRAWING, TRAIN_DUAL_STYLE, TRAIN_YOUR_STYLE
 
 __all__ = ["BLUEPRINTS", "WORKFLOWS", "Blueprint", "Group", "Node", "Out"]
 
@@ -34,6 +34,7 @@ WORKFLOWS: dict[str, tuple[list[Group], str]] = {
     "portrait_generator": (PORTRAIT_GENERATOR, "new"),
     "distill_a_look": (DISTILL_A_LOOK, "drawn"),
     "train_your_style": (TRAIN_YOUR_STYLE, "data"),
+    "train_dual_style": (TRAIN_DUAL_STYLE, "3_drawn"),
     "style_from_one_drawing": (STYLE_FROM_ONE_DRAWING, "drawn"),
     "score_a_model": (SCORE_A_MODEL, "fid"),
 }

@@ -23,17 +23,17 @@ SHOWS_PICTURE = {
     "AtelierInvertByOptimization", "AtelierInvertVideo", "AtelierTuneModelToImage", "AtelierReconstructionReport",
     "AtelierBlendPreviewGrid", "AtelierDirectionPreviewGrid", "AtelierPickStyle", "AtelierRecommendStyle",
     "AtelierDestylizePortrait", "AtelierRefineStyle", "AtelierSampleTrainingPairs", "AtelierFineTuneOnPairs",
-    "AtelierTrainingData", "AtelierFineTuneStyleGAN", "AtelierTrainGANEncoder", "AtelierTrainingCurves", "AtelierFID",
-    "AtelierPerceptualPathLength", "AtelierLinearSeparability"}
+    "AtelierTrainingData", "AtelierFineTuneStyleGAN", "AtelierTrainGANEncoder", "AtelierTrainDualStyleGAN",
+    "AtelierTrainingCurves", "AtelierFID", "AtelierPerceptualPathLength", "AtelierLinearSeparability"}
 SHOWS_LIVE = {"AtelierBlendPreviewGrid", "AtelierInvertByOptimization", "AtelierTuneModelToImage",
               "AtelierDestylizePortrait", "AtelierRefineStyle", "AtelierFineTuneOnPairs", "AtelierFineTuneStyleGAN",
-              "AtelierTrainGANEncoder", "AtelierTrainingData"}
+              "AtelierTrainGANEncoder", "AtelierTrainDualStyleGAN", "AtelierTrainingData"}
 STRIP = 150
 """Pixels of the pictures that a blend is chosen by, where faces are linked to it."""
 SHOWS_TEXT = {
     "AtelierLoadStyleGAN", "AtelierLoadDualStyleGAN", "AtelierLoadStyleCodes", "AtelierLoadStyleSampler",
     "AtelierLoadGANEncoder", "AtelierLoadDirections", "AtelierSaveStyleGAN", "AtelierSaveStyleCodes", "AtelierSaveDirections",
-    "AtelierSaveLatents", "AtelierSaveModelDelta", "AtelierTransferExemplarStyle"}
+    "AtelierSaveLatents", "AtelierSaveModelDelta", "AtelierTransferExemplarStyle", "AtelierTrainStyleSampler", "PreviewAny"}
 NOTE_LETTERS, NOTE_LINE = 40, 24
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .parts import DRAWINGS, Group, Node, Out, loader, note, save
+from .parts import DRAWINGS, Group, Node, Out, encoder, found, loader, note, photo, save
 
 BASE = loader("base", "base-256")
 
@@ -12,6 +12,11 @@ def faces(key: str, model: str) -> list[Node]:
     return [Node(f"codes_{key}", "AtelierSampleLatents",
                  {"model": Out(model), "seed": 500, "batch_size": 4, "truncation_psi": 0.7}),
             Node(key, "AtelierGenerateImage", {"model": Out(model), "latents": Out(f"codes_{key}")})]
+
+
+def transfer(key: str, latents: Out, style: Out) -> Node:
+    return Node(key, "AtelierTransferExemplarStyle",
+                {"model": Out("learn"), "latents": latents, "style": style, "structure_weight": 1.0})
 
 
 def mixed(key: str, first: str, second: str, mode: str, share: float = 1.0) -> Node:
@@ -66,6 +71,33 @@ TRAIN_YOUR_STYLE = [
     Group("4 Results", [save("save_samples", Out("learn", 1), "train_your_style/samples"),
                         save("save_curves", Out("curves"), "train_your_style/curves"),
                         save("save_drawn", Out("drawn"), "train_your_style/blend")]),
+]
+
+TRAIN_DUAL_STYLE = [
+    Group("1 Your drawings", [
+        note("## Train a DualStyleGAN\nDrawings of one style, 100 to 300 are best, become a model, a bank of their styles and a "
+             "sampler of new ones. The preset *draft* is for a first look on a small machine: *What it gave up* says what that "
+             "costs. Take *small* for a night on a CPU, *published* for a GPU. After a Cancel, Run goes on where it stopped."),
+        Node("data", "AtelierTrainingData", {"folder": DRAWINGS, "resolution": "256", "licence": "CC BY 4.0"}),
+        save("save_data", Out("data", 1), "train_dual_style/1_drawings")]),
+    Group("2 Learn the styles", [
+        BASE, encoder(),
+        Node("learn", "AtelierTrainDualStyleGAN",
+             {"base": Out("base"), "encoder": Out("encoder"), "data": Out("data"), "preset": "draft", "run": "my_dual"})]),
+    Group("3 What it learnt", [
+        Node("told", "PreviewAny", {"source": Out("learn", 5)}, "What it gave up"),
+        save("save_preview", Out("learn", 4), "train_dual_style/2_faces_and_styles"),
+        Node("keep_model", "AtelierSaveStyleGAN", {"model": Out("learn"), "name": "my_dual"}),
+        Node("keep_bank", "AtelierSaveStyleCodes", {"styles": Out("learn", 1), "name": "my_dual_styles"})]),
+    Group("4 New styles like them", [
+        Node("sampler", "AtelierTrainStyleSampler", {"model": Out("learn"), "styles": Out("learn", 1), "epochs": 200}),
+        Node("free", "AtelierSampleStyle", {"sampler": Out("sampler"), "seed": 1, "batch_size": 4})]),
+    Group("5 Your picture", [photo(), *found(Out("base"), polish=False)]),
+    Group("6 In the drawings' styles", [
+        Node("pick", "AtelierPickStyle", {"styles": Out("learn", 1), "which": "0, 2, 4, 6", "model": Out("learn")}),
+        transfer("drawn", Out("encode"), Out("pick")), save("save_drawn", Out("drawn"), "train_dual_style/3_drawn")]),
+    Group("7 In new styles", [transfer("new", Out("encode"), Out("free")),
+                              save("save_new", Out("new"), "train_dual_style/4_new")]),
 ]
 
 STYLE_FROM_ONE_DRAWING = [

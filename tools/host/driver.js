@@ -5,7 +5,7 @@ const { chromium } = require('playwright-core');
 const fs = require('fs');
 const readline = require('readline');
 const [url, pack] = process.argv.slice(2);
-const SETTLE_MS = 1200;
+const SETTLE_MS = 1200, CALM_FPS = 8;
 let page, complaints = [];
 
 // ---- in the page ----
@@ -34,7 +34,7 @@ const pictures = async () => {
     const drawn = [...document.querySelectorAll(`[data-node-id="${n.id}"] img`)].filter(i => i.naturalWidth);
     const shown = drawn.length ? drawn : n.imgs || [];
     found[n.id] = { type: n.type, sizes: shown.map(i => [i.naturalWidth, i.naturalHeight]), text: text ?? null,
-      text_height: field?.computedHeight ?? 0 };
+      text_height: field?.computedHeight ?? 0, live: shown.some(i => i.src.startsWith('blob:')) };
   }
   return found;
 };
@@ -64,8 +64,9 @@ const measured = async ([types, vue]) => {
 const settle = ms => page.waitForTimeout(ms ?? SETTLE_MS);
 const open = async () => {
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'] });
+    timeout: 180000, args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'] });
   page = await (await browser.newContext({ viewport: { width: 1600, height: 950 } })).newPage();
+  page.setDefaultTimeout(240000);
   page.on('pageerror', e => complaints.push(String(e).slice(0, 300)));
   page.on('console', m => m.type() === 'error' && complaints.push(m.text().slice(0, 300)));
   await ready();
@@ -73,9 +74,11 @@ const open = async () => {
 const ready = async () => {
   await page.goto(url, { timeout: 180000 });
   await page.waitForFunction(() => window.app?.graph && window.LiteGraph
-    && Object.keys(LiteGraph.registered_node_types).some(t => t.startsWith('Atelier')), { timeout: 240000 });
+    && Object.keys(LiteGraph.registered_node_types).some(t => t.startsWith('Atelier')), null, { timeout: 240000 });
   await settle(3000);
   await page.keyboard.press('Escape');
+  await page.evaluate(([fps]) => { app.canvas.maximumFps = fps; // the cores are for the work
+    return app.extensionManager.setting.set('Comfy.Minimap.Visible', false); }, [CALM_FPS]).catch(() => {});
 };
 const operations = {
   async load({ name, file }) {
@@ -96,7 +99,9 @@ const operations = {
     return true;
   },
   async queue() {
-    return page.evaluate(() => { window.ended = null;
+    return page.evaluate(() => { window.ended = null; window.ticks = [];
+      if (!window.ticking) window.ticking = app.api.addEventListener('progress',
+        e => window.ticks.push([String(e.detail.node), e.detail.value])) ?? true;
       for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])
         app.api.addEventListener(kind, e => { window.ended = { kind, detail: e.detail }; }, { once: true });
       return app.queuePrompt(0).then(() => true); });
@@ -108,11 +113,26 @@ const operations = {
   },
   async interrupt() { return page.evaluate(() => app.api.interrupt().then(() => true)); },
   async progressed({ node, value, timeout_ms }) {
-    await page.evaluate(([node, value]) => { window.ticked = false;
-      app.api.addEventListener('progress', e => { if (String(e.detail.node) === node && e.detail.value >= value) window.ticked = true; });
-    }, [node, value]);
-    await page.waitForFunction(() => window.ticked, null, { timeout: timeout_ms });
-    return true;
+    await page.waitForFunction(([node, value]) => window.ended || window.ticks.some(t => t[0] === node && t[1] >= value),
+      [node, value], { timeout: timeout_ms });
+    return page.evaluate(node => window.ticks.find(t => t[0] === node)?.[1] ?? null, node);
+  },
+  async build({ nodes }) {
+    return page.evaluate(nodes => {
+      app.graph.clear();
+      const made = nodes.map(([type], i) => {
+        const node = LiteGraph.createNode(type);
+        app.graph.add(node);
+        node.pos = [i * 420, 100];
+        return node;
+      });
+      nodes.forEach(([, inputs], i) => Object.entries(inputs).forEach(([name, value]) => {
+        if (Array.isArray(value)) return made[value[0]].connect(value[1], made[i], made[i].inputs.findIndex(s => s.name === name));
+        const widget = made[i].widgets.find(w => w.name === name);
+        widget.value = value; widget.callback?.(value);
+      }));
+      return made.map(node => String(node.id));
+    }, nodes);
   },
   async click({ selector, modifiers }) { await page.locator(selector).first().click({ modifiers, timeout: 20000 }); return true; },
   async press({ selector, keys }) {

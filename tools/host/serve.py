@@ -118,7 +118,10 @@ class Editor:
         environment = os.environ | {"CHROMIUM": chromium() or ""}
         self.process = subprocess.Popen(["node", str(HERE / "driver.js"), url, NAME], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True, env=environment)
-        self.version = self._answer()["ready"]
+        answer = self._answer()
+        if "ready" not in answer:
+            raise RuntimeError(f"The editor did not open: {answer.get('error')}")
+        self.version = answer["ready"]
 
     def ask(self, op: str, **arguments: Any) -> Any:
         assert self.process.stdin

@@ -47,6 +47,13 @@ def set_up_common() -> Path:
     return site_packages(common)
 
 
+def fetch(repository: str, commit: str, folder: Path) -> None:
+    """That commit's files alone, without the history before it."""
+    run("git", "init", "--quiet", cwd=folder)
+    run("git", "fetch", "--quiet", "--depth", "1", repository, commit, cwd=folder)
+    run("git", "checkout", "--quiet", "FETCH_HEAD", cwd=folder)
+
+
 def set_up(version: str, source: Path | None, common: Path) -> None:
     told, folder = PINS["hosts"][version], HOSTS / version
     comfyui, environment = folder / "ComfyUI", folder / "venv"
@@ -55,9 +62,7 @@ def set_up(version: str, source: Path | None, common: Path) -> None:
         if source:
             shutil.copytree(source, comfyui, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".git"))
         else:
-            run("git", "init", "--quiet", cwd=comfyui)
-            run("git", "fetch", "--quiet", "--depth", "1", told["repository"], told["commit"], cwd=comfyui)
-            run("git", "checkout", "--quiet", "FETCH_HEAD", cwd=comfyui)
+            fetch(told["repository"], told["commit"], comfyui)
     if not python(environment).exists():
         run(sys.executable, "-m", "venv", "--without-pip", environment)
     packages = site_packages(environment)
