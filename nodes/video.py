@@ -75,7 +75,7 @@ class InvertVideo(io.ComfyNode):
                                tooltip="How long the first frame is tried; the others build on it."),
                 io.Int.Input("steps", default=NEXT.steps, min=0, max=1000,
                              tooltip="Steps of every further frame; 0: follow the encoder alone."),
-                io.Float.Input("smoothing", default=NEXT.smoothing, min=0.0, max=60.0, step=0.25,
+                io.Float.Input("smoothing", default=NEXT.smoothing, min=0.0, max=60.0, step=0.05,
                                tooltip="Frames on each side over which the latents are smoothed; 0: none."),
                 io.Int.Input("seed", default=0, min=0, max=MAX_SEED, control_after_generate=False,
                              tooltip="Seed of the optimization's noise; the same seed gives the same result."),

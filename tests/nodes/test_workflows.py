@@ -43,7 +43,7 @@ QUICK = {
     "AtelierFineTuneOnPairs": {"steps": 2},
     "AtelierFineTuneStyleGAN": {"steps": 2},
     "AtelierTrainingOptions": {"kimg": 0.004, "batch_size": 4},
-    "AtelierTrainDualStyleGAN": {"length": 0.01, "drawings": 10},
+    "AtelierTrainDualStyleGAN": {"length": 0.01, "drawings": 10, "faces": False},
     "AtelierTrainStyleSampler": {"epochs": 1},
     "AtelierFID": {"count": 4},
     "AtelierPerceptualPathLength": {"count": 4},

@@ -75,9 +75,10 @@ TRAIN_YOUR_STYLE = [
 
 TRAIN_DUAL_STYLE = [
     Group("1 Your drawings", [
-        note("## Train a DualStyleGAN\nDrawings of one style, 100 to 300 are best, become a model, a bank of their styles and a "
-             "sampler of new ones. The preset *draft* is for a first look on a small machine: *What it gave up* says what that "
-             "costs. Take *small* for a night on a CPU, *published* for a GPU. After a Cancel, Run goes on where it stopped."),
+        note("## Train a DualStyleGAN\nDrawings of one style, 100 to 300 are best, become a model, a bank of their styles and "
+             "a sampler of new ones. The preset *draft* is for a first look on a small machine: *What it gave up* says what "
+             "that costs. Take *small* for a night on a CPU, *published* for a GPU. After a Cancel, Run goes on where it "
+             "stopped."),
         Node("data", "AtelierTrainingData", {"folder": DRAWINGS, "resolution": "256", "licence": "CC BY 4.0"}),
         save("save_data", Out("data", 1), "train_dual_style/1_drawings")]),
     Group("2 Learn the styles", [

@@ -5,7 +5,7 @@ const { chromium } = require('playwright-core');
 const fs = require('fs');
 const readline = require('readline');
 const [url, pack] = process.argv.slice(2);
-const SETTLE_MS = 1200, CALM_FPS = 8;
+const SETTLE_MS = 1200, CALM_FPS = 8, SECONDS_TO_SHOW = 20;
 let page, complaints = [];
 
 // ---- in the page ----
@@ -90,7 +90,17 @@ const operations = {
     return { ...await page.evaluate(seen), prompt: (await page.evaluate(() => app.graphToPrompt())).output };
   },
   async seen() { return page.evaluate(seen); },
-  async pictures() { return page.evaluate(pictures); },
+  // waits for what has a result of its own to show it
+  async pictures() {
+    const due = await page.evaluate(() => app.graph._nodes.filter(n => !n.hideOutputImages && app.nodeOutputs[n.id]?.images?.length
+      && !app.nodeOutputs[n.id].animated?.some(Boolean)).map(n => n.id));
+    let found = await page.evaluate(pictures);
+    for (let i = 0; i < SECONDS_TO_SHOW && !due.every(id => found[id].sizes.length && !found[id].live); i++) {
+      await settle(1000);
+      found = await page.evaluate(pictures);
+    }
+    return found;
+  },
   async set({ node, widget, value }) {
     await page.evaluate(([node, widget, value]) => {
       const found = app.graph.getNodeById(node).widgets.find(w => w.name === widget);
@@ -118,8 +128,10 @@ const operations = {
     return page.evaluate(node => window.ticks.find(t => t[0] === node)?.[1] ?? null, node);
   },
   async build({ nodes }) {
-    return page.evaluate(nodes => {
-      app.graph.clear();
+    await page.keyboard.press('Escape');
+    return page.evaluate(async nodes => {
+      await app.loadGraphData({ last_node_id: 0, last_link_id: 0, nodes: [], links: [], groups: [], config: {}, extra: {}, version: 0.4 },
+        true, true);
       const made = nodes.map(([type], i) => {
         const node = LiteGraph.createNode(type);
         app.graph.add(node);
