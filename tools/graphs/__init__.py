@@ -34,7 +34,7 @@ WORKFLOWS: dict[str, tuple[list[Group], str]] = {
     "portrait_generator": (PORTRAIT_GENERATOR, "new"),
     "distill_a_look": (DISTILL_A_LOOK, "drawn"),
     "train_your_style": (TRAIN_YOUR_STYLE, "data"),
-    "train_dual_style": (TRAIN_DUAL_STYLE, "3_drawn"),
+    "train_dual_style": (TRAIN_DUAL_STYLE, "1_drawings"),
     "style_from_one_drawing": (STYLE_FROM_ONE_DRAWING, "drawn"),
     "score_a_model": (SCORE_A_MODEL, "fid"),
 }
