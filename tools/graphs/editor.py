@@ -91,7 +91,9 @@ def _graph(groups: list[Group], types: dict[str, Any]) -> tuple[list, list, list
     links: list[list[Any]] = []
     nodes = [_node(node, placed[node.key], order, ids, types, links) for order, node in enumerate(everything)]
     for link in links:
-        nodes[link[1] - 1]["outputs"][link[2]]["links"].append(link[0])
+        end = nodes[link[1] - 1]["outputs"][link[2]]
+        end["links"].append(link[0])
+        link[5] = end["type"] if link[5] == "*" else link[5]
     boxes = [{"id": i + 1, "title": title, "bounding": [b.x, b.y, b.width, b.height], "color": GROUP_COLOR, "font_size": 24,
               "flags": {}} for i, (title, b) in enumerate(columns)]
     return nodes, links, boxes, ids
