@@ -26,8 +26,6 @@ NOTE_EVENT, STATE_EVENT = "stylegan-atelier.note", "progress_state"
 PREVIEW_PIXELS, RESULT_PIXELS = 512, 2048
 PREVIEW_SECONDS = 0.3
 """Previews are sent at most this often; encoding them costs time too."""
-FORGET_SECONDS = 0.5
-"""Editors forget a node's live picture 0.4 s after they hear that it starts."""
 
 
 class Progress:
@@ -45,22 +43,15 @@ class Progress:
         self.bar.update_absolute(i, n, preview)
 
     def result(self, image: Tensor, node: type) -> Any:
-        """An IMAGE as the node's own preview, in place of the live pictures: editors prefer those, or show both."""
-        if not self.pictured:
-            return preview_images(image, node)
-        self.bar.update_absolute(self.bar.total, None, _jpeg(to_core(image), RESULT_PIXELS))
-        forgotten = time.monotonic() + self._forget()
-        shown = preview_images(image, node)
-        time.sleep(max(0.0, forgotten - time.monotonic()))
-        return shown
-
-    def _forget(self) -> float:
-        """The browser is told that the node starts anew, which ends its live pictures -> seconds until it has done so."""
-        if (server := _server()) is None or server.client_id is None or (context := get_executing_context()) is None:
-            return 0.0
-        server.send_sync(STATE_EVENT, {"prompt_id": context.prompt_id, "nodes": {}}, server.client_id)
-        self.bar.update_absolute(self.bar.total)
-        return FORGET_SECONDS
+        """An IMAGE as the node's own preview. Editors go on showing the last live picture, so that is the result as well, and
+        then they are told that the node starts anew, at which they drop it; web/live.js puts the result's file in its place."""
+        if self.pictured:
+            self.bar.update_absolute(self.bar.total, None, _jpeg(to_core(image), RESULT_PIXELS))
+            server, context = _server(), get_executing_context() if PromptServer else None
+            if server is not None and context is not None:
+                server.send_sync(STATE_EVENT, {"prompt_id": context.prompt_id, "nodes": {}}, server.client_id)
+                self.bar.update_absolute(self.bar.total)
+        return preview_images(image, node)
 
 
 def _jpeg(images: Tensor, most: int) -> tuple[str, Image.Image, int]:
