@@ -19,7 +19,7 @@ from .set_up import HERE, HOSTS, PINS, python
 
 PACK = HERE.parents[1]
 NAME = "stylegan-atelier"
-BOOT_SECONDS = 1200
+BOOT_SECONDS = 900
 SHOTS = PACK / "build" / "shots"
 """Where the browser test leaves its pictures."""
 SHIMS = PACK / "tests" / "nodes" / "shims"
