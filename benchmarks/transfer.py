@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate, normalize
 from tqdm import tqdm
 
 import stylegan_core as sg
@@ -29,6 +30,7 @@ from stylegan_core.engine import read_log
 from stylegan_core.faces.batch import take_faces
 from stylegan_core.metrics.features import OpenFeatures, features_of, in_batches
 from stylegan_core.networks.generators.base import Generator
+from stylegan_core.ops.resize import resize_area
 from stylegan_core.pictures.curves import plot_curves
 from stylegan_core.pictures.files import read_image, write_image
 from stylegan_core.pictures.sheets import MARGIN, contact_sheet
@@ -69,7 +71,7 @@ def score_curve(run: Path) -> Tensor:
 @torch.no_grad()
 def blends(base: Generator, child: Generator) -> Tensor:
     """Rows: a photograph's inverted face and samples; columns: the face, the base, the child, blends both ways."""
-    photo, _ = take_faces(list(read_image(asset_path("astronaut").with_suffix(".jpg"))), base.img_resolution)
+    photo, _ = take_faces(list(read_image(asset_path("base-256").with_name("astronaut.jpg"))), base.img_resolution)
     with torch.inference_mode(False):
         found = sg.invert(base, photo, steps=STEPS)
     z = sg.sample_z(range(100, 100 + FACES - 1), base.z_dim)
@@ -88,16 +90,20 @@ def nearest(child: Generator, data: PictureSet) -> Tensor:
     """Samples above the training picture, mirrored or not, whose features are nearest; prints how near that is."""
     network, count = OpenFeatures(), len(data)
     rows = [np.arange(r.start, r.stop) for r in in_batches(count)]
-    known = [features_of(network, (data.take(r, np.full(len(r), flip)) for r in rows), count) for flip in (False, True)]
-    among = torch.cdist(known[0], torch.cat(known))
+    known = torch.cat([features_of(network, (data.take(r, np.full(len(r), flip)) for r in rows), count)
+                       for flip in (False, True)])
+    middle = known.mean(dim=0)  # angles about it: plain distances make a dull picture everyone's neighbour
+    known = normalize(known - middle)
+    among = 1 - known[:count] @ known.T
     own = torch.arange(count)
     among[own, own] = among[own, own + count] = float("inf")
     pictures = child.synthesis(child.mapping(sg.sample_z(range(200, 208), child.z_dim), truncation_psi=1.0)).clamp(-1, 1)
-    away, at = torch.cdist(features_of(network, iter([pictures]), 8), torch.cat(known)).min(dim=1)
-    print(f"Nearest training picture of a sample: {away.mean():.2f} ({away.min():.2f} at least); of another training picture: "
+    seen = normalize(features_of(network, iter([resize_area(pictures, data.resolution)]), 8) - middle)
+    away, at = (1 - seen @ known.T).min(dim=1)
+    print(f"Nearest training picture (1 - cosine) of a sample: {away.mean():.2f}, {away.min():.2f} at least; of another: "
           f"{among.min(dim=1).values.mean():.2f}")
     near = torch.cat([data.take(np.array([int(i) % count]), np.array([int(i) >= count])) for i in at])
-    near = torch.nn.functional.interpolate(near, size=pictures.shape[2:], mode="bilinear", antialias=True)
+    near = interpolate(near, size=pictures.shape[2:], mode="bilinear", antialias=True)
     return contact_sheet(torch.cat([pictures, near]), 8, row_titles=("sample", "nearest"), cell=128)
 
 
@@ -108,9 +114,10 @@ def show(run: Path, out: Path, name: str) -> None:
     child: Generator = sg.load(best if best.is_file() else run / "last.safetensors")  # type: ignore[assignment]
     data = open_prepared(run / DATA, settings["pictures"])
     out.mkdir(parents=True, exist_ok=True)
-    for title, picture in (("time", over_time(run)), ("score", score_curve(run)), ("blend", blends(base, child)),
-                           ("nearest", nearest(child, data))):
-        write_image(picture, out / f"transfer_{title}.png", overwrite=True)
+    pictures = {"time": lambda: over_time(run), "score": lambda: score_curve(run), "nearest": lambda: nearest(child, data),
+                "blend": lambda: blends(base, child)}
+    for title, draw in pictures.items():
+        write_image(draw(), out / f"transfer_{title}.png", overwrite=True)
 
 
 def ablate(drawings: Path, work: Path, kimg: float, name: str) -> None:
