@@ -134,7 +134,7 @@ def test_every_option_reaches_the_run(engine, drawings) -> None:
                   for name in names)
     wanted = {"G_reg_interval" if key == "path_length_every" else key: value for key, value in values.items()}
     assert {key: own["settings"][key] for key in wanted} == wanted
-    left = {"freeze_d": 10, "pull_features": 1.0, "lr": None, "r1_gamma": None, "G_reg_interval": None, "batch_size": 4,
+    left = {"freeze_d": 10, "pull_features": 1.0, "lr": 0.001, "r1_gamma": None, "G_reg_interval": None, "batch_size": 4,
             "patience": 0}
     assert {key: usual["settings"][key] for key in left} == left, "twelve pictures: what the preset says of so few"
 
