@@ -173,7 +173,7 @@ def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtyp
     try:
         contents = found.contents
         with _reading(found, dtype) as arriving:
-            network = blank(found.family, found.config)  # meanwhile
+            network: Any = blank(found.family, found.config)  # meanwhile
             tensors = _plausible(found, arriving)
         hashed = None if found.info.sha256 else hash_beside(contents.path, contents.stamp)
         network.info = replace(found.info, hashed=hashed)

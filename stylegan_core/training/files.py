@@ -33,8 +33,8 @@ class TrainingFile(NamedTuple):
 
 def read_training_file(path: str | Path, dtype: torch.dtype | None = None) -> TrainingFile:
     """A file of rosinality's or NVIDIA's. Raises LoadError when it has no discriminator or an optimizer of another network."""
-    networks: list[Any] = [load(path, dtype=dtype, which=which) for which in ("raw", "discriminator", "ema")]
-    return TrainingFile(*networks, read_training(path))
+    G, D, E = (load(path, dtype=dtype, which=which) for which in ("raw", "discriminator", "ema"))
+    return TrainingFile(G, D, E, read_training(path))  # type: ignore[arg-type]
 
 
 def write_training_file(path: str | Path, networks: Mapping[str, nn.Module], adam: Mapping[str, Adam], options: TrainOptions,

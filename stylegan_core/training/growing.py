@@ -40,7 +40,8 @@ from .trainer import Phase, PhaseInputs, Trainer
 from .transfer import Transfer
 from .transfer_options import MAY_CHANGE, TransferOptions
 
-C, M = TypeVar("C"), TypeVar("M", bound=nn.Module)
+C = TypeVar("C")
+M = TypeVar("M", bound=nn.Module)
 Adversary = Literal["logistic", "wgan-gp"]
 BATCHES: dict[int, tuple[int, Mapping[int, int]]] = {
     1: (4, {4: 128, 8: 128, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8, 512: 4}),

@@ -53,6 +53,9 @@ class TransferResult:
 class Transfer:
     """One run. Steps are functions of the settings and the iteration, so a resumed run is the one that never stopped."""
 
+    facts: dict[str, Any]
+    """What a state keeps beside tensors: the best score and where, ticks without a better one, the rate's share."""
+
     def __init__(self, base: Generator, data: PictureSet, options: TransferOptions, folder: RunFolder | None = None,
                  discriminator: nn.Module | None = None, processes: Processes | None = None,
                  data_licence: str = "unknown") -> None:
