@@ -151,7 +151,7 @@ def write_cards(data: Path) -> None:
                "codes learned with the DualStyleGAN; no picture of anybody is among them")
     write_card("style_sampler", data, "style sampler, structure and color apart, fp16",
                "Draws new styles between those of the bank.", "python -m tools.demo.train_sampler, export_dual.py",
-               "fitted to the 40 color codes that were trained, most of which are in the bank")
+               f"fitted to the {len(STYLES)} codes of the bank")
 
 
 @torch.no_grad()
