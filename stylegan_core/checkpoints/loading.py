@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -172,9 +171,10 @@ def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtyp
     found = detect(path, which, resolution)
     try:
         contents = found.contents
-        with _reading(found, dtype) as arriving:
-            network: Any = blank(found.family, found.config)  # meanwhile
-            tensors = _plausible(found, arriving)
+        with ThreadPoolExecutor(1, "builder of a network") as builder:
+            building = builder.submit(blank, found.family, found.config)  # meanwhile: reading lets go of the interpreter
+            tensors = _read_all(found, dtype)
+            network: Any = building.result()
         hashed = None if found.info.sha256 else hash_beside(contents.path, contents.stamp)
         network.info = replace(found.info, hashed=hashed)
         contents.close()
@@ -200,26 +200,15 @@ def _check_target(device: str | torch.device, dtype: torch.dtype | None) -> tupl
     return target, dtype or torch.float32
 
 
-@contextmanager
-def _reading(found: Detected, dtype: torch.dtype) -> Iterator[dict[str, Future[Tensor]]]:
-    """Every weight as a contiguous tensor of `dtype` in memory of its own, read and compared with its checksum one after the
-    other by a thread, beside what the caller does. Raises LoadError, UnsupportedCheckpoint before anything is read."""
+def _read_all(found: Detected, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Every weight as a contiguous tensor of `dtype` in memory of its own, all finite."""
     lazy = found.converted.tensors
     check_unfolded(sum(t.nbytes for t in lazy.values()), found.contents.size)
     _check_types(found)
-    reader = ThreadPoolExecutor(1, "reader of a model file")
-    try:
-        yield {key: reader.submit(lambda t=t: t.read().to(dtype).contiguous()) for key, t in lazy.items()}
-    finally:
-        reader.shutdown(cancel_futures=True)
-
-
-def _plausible(found: Detected, arriving: Mapping[str, Future[Tensor]]) -> dict[str, Tensor]:
-    """The weights, each looked at as it comes. Raises LoadError."""
     tensors, bad = {}, []
-    for key, future in arriving.items():
-        tensors[key] = future.result()
-        if not plausible(tensors[key]):
+    for key, t in lazy.items():
+        tensors[key] = t.read().to(dtype).contiguous()
+        if not plausible(tensors[key]):  # at once, while the checksum's pass has it in the cache
             bad.append(found.converted.source_keys.get(key, key))
     if bad:
         raise LoadError(
