@@ -27,7 +27,7 @@ def rewritten(tmp_path, entry):
 
 
 def test_it_holds_the_base_itself() -> None:
-    dual, base = sg.load(asset_path("dualstylegan")), sg.load(asset_path("base-256"))
+    dual, base = sg.load(asset_path("dualstylegan")), sg.load(asset_path("base"))
     ours, theirs = dual.base.state_dict(), base.state_dict()
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in theirs)
 
