@@ -50,7 +50,7 @@ def add_train(sub: argparse.ArgumentParser) -> None:
                           "from nothing, as its paper trains it")
     sub.add_argument("--resume", action="store_true", help="go on with the run in --out")
     sub.add_argument("--align", action="store_true", help="turn and crop faces as FFHQ does")
-    sub.add_argument("--resolution", type=int, help="the base's side in px, to be sure of it; of a StyleGAN1 from nothing its")
+    sub.add_argument("--resolution", type=int, help="the base's side in px, to be sure of it; or that of a new StyleGAN1")
     sub.add_argument("--licence", default="unknown", help="of the pictures; told in the model's licence chain")
     sub.add_argument("--kimg", type=float, help="thousands of pictures to show, over all sittings")
     sub.add_argument("--batch-size", type=int)
