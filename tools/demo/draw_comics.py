@@ -16,7 +16,7 @@ import stylegan_core as sg
 from stylegan_core.assets import asset_path
 from stylegan_core.pictures.files import write_image
 
-from .styles import SHAPES
+from .palettes import SHAPES
 from .stylize import Rendering, face_points, lines, move, paint, smoothed
 
 SEED, PSI, SHAPE = 700_000, 0.8, "doll"
