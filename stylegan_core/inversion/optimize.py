@@ -122,11 +122,6 @@ class Inverter(Optimization[InversionResult]):
         return len(self._history)
 
     @property
-    def best_total(self) -> float:
-        """Mean over the images of the lowest total so far."""
-        return sum(image.best.total for image in self.images) / len(self.images)
-
-    @property
     def converged(self) -> bool:
         """Whether every image is on its plateau, in the whole model."""
         return not self.active and not self._full_is_left

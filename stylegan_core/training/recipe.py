@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 from ..engine import read_log
 from ..errors import InvalidInput
 from ..networks.generators.base import Generator
+from ..runtime import OnStep
 from .data import PictureSet, list_pictures, prepare_pictures
 from .growing import GROWTH, Growing, GrowthOptions, open_growth
 from .one_drawing import OneDrawing, OneDrawingOptions, open_drawing_run
@@ -22,7 +22,6 @@ from .shown import with_curves
 from .transfer import Transfer, TransferResult
 from .transfer_options import LENGTHS, TransferOptions, open_run, preset_options
 
-OnStep = Callable[[int, int, Tensor | None], None]
 LEAST = 10
 """Pictures from which an unpaired transfer can learn; below, a style is taken from single drawings another way."""
 DATA = "data"

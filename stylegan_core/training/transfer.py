@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..checkpoints import load
 from ..checkpoints.saving import lineage, save
 from ..engine import RunFolder, first_bad_layer
 from ..errors import InvalidInput, TrainingStopped
@@ -396,14 +397,12 @@ class Transfer:
         return child
 
     def result(self) -> TransferResult:
-        model = self.child()
+        child = model = self.child()
         if self.folder is not None and (self.folder.path / "best.safetensors").is_file():
-            from ..checkpoints import load
-
             model = load(self.folder.path / "best.safetensors", self.processes.device)
         lines = [self.note, *self.data.notes, f"{len(self.data)} pictures, {self.images_shown} shown."]
         if self.facts["best"] is not None:
             lines.append(f"Best kernel distance over {OpenFeatures.name} features: {self.facts['best']:.4g} after "
                          f"{self.facts['best_at']} pictures (lower is nearer; not a FID or KID).")
-        lines.append(f"Licence inherited from the parent and the pictures: {self.child().info.licence}.")
+        lines.append(f"Licence inherited from the parent and the pictures: {child.info.licence}.")
         return TransferResult(model, self.grid(), "\n".join(lines), self.images_shown)  # type: ignore[arg-type]
