@@ -65,7 +65,8 @@ def score_curve(run: Path) -> Tensor:
     entries = [e for e in read_log(run) if "score" in e]
     told = ", ".join(f"{e['images']}: {e['score']:.3f}" for e in entries)
     print(f"{entries[0]['score_name']} after so many training pictures: {told}")
-    return plot_curves({entries[0]["score_name"]: torch.tensor([e["score"] for e in entries])}, 480, 320)
+    ends = f"{entries[0]['images']} pictures", f"{entries[-1]['images']}"
+    return plot_curves({entries[0]["score_name"]: torch.tensor([e["score"] for e in entries])}, 480, 320, ends)
 
 
 @torch.no_grad()

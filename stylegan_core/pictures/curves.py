@@ -18,10 +18,12 @@ FINER = 3
 """Drawn so many times larger and shrunk, because PIL's lines have hard edges."""
 
 
-def plot_curves(curves: Mapping[str, Tensor], width: int = 320, height: int = 320) -> Tensor:
+def plot_curves(curves: Mapping[str, Tensor], width: int = 320, height: int = 320,
+                ends: tuple[object, object] | None = None) -> Tensor:
     """Values [steps] by name, over 1, 2, ... -> picture [1, 3, height, width] in [-1, 1], on a logarithmic axis.
 
-    NaN and values that are not positive leave gaps. The legend tells each curve's last value. Raises InvalidInput.
+    ends: what stands below the first and the last value, where they are not the steps 1, 2, ... of something. NaN and values
+    that are not positive leave gaps. The legend tells each curve's last value. Raises InvalidInput.
     """
     shown = {name: [float(v) for v in values] for name, values in curves.items()}
     seen = [v for values in shown.values() for v in values if _drawable(v)]
@@ -31,7 +33,7 @@ def plot_curves(curves: Mapping[str, Tensor], width: int = 320, height: int = 32
     sheet = Image.new("RGB", (width * FINER, height * FINER), PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(FINER * max(9, height // 22))
     axes = _Axes(sheet.size, font.getbbox("0.0005")[2:], max(map(len, shown.values())), min(seen), max(seen))
-    axes.draw(pen, font)
+    axes.draw(pen, font, ends or (1, axes.steps))
     for (name, values), color in zip(shown.items(), COLORS * len(shown), strict=False):
         for line in axes.lines(values):
             pen.line(line, color, FINER * (3 if name == "total" else 2), "curve")
@@ -69,14 +71,15 @@ class _Axes:
                 yield run if len(run) > 1 else [run[0], (run[0][0] + 2 * FINER, run[0][1])]
                 run = []
 
-    def draw(self, pen: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> None:
+    def draw(self, pen: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+             ends: tuple[object, object]) -> None:
         for value in self._ticks():
             y = self.place(1, value)[1]
             pen.line([(self.left, y), (self.right, y)], GRID, FINER)
             pen.text((self.left - 4 * FINER, y), f"{value:g}", INK, font, "rm")
         pen.line([(self.left, self.top), (self.left, self.bottom), (self.right, self.bottom)], INK, FINER)
-        for step, anchor in ((1, "la"), (self.steps, "ra")):
-            pen.text((self.place(step, math.exp(self.low))[0], self.bottom + 3 * FINER), str(step), INK, font, anchor)
+        for x, anchor, end in ((self.left, "la", ends[0]), (self.right, "ra", ends[1])):
+            pen.text((x, self.bottom + 3 * FINER), str(end), INK, font, anchor)
 
     def _ticks(self) -> list[float]:
         """1, 2, 5 of each decade while they are few, else the decades."""

@@ -27,10 +27,10 @@ def curves_of(entries: Iterable[Mapping[str, Any]]) -> dict[str, Tensor]:
 
 def plot_run(entries: Sequence[Mapping[str, Any]], width: int = 720, height: int = 480) -> Tensor:
     """A log's curves -> picture [1, 3, height, width] in [-1, 1]. Raises InvalidInput while nothing can be drawn."""
-    curves = curves_of(entries)
+    curves, seen = curves_of(entries), [entry["images"] for entry in entries if "loss" in entry and "images" in entry]
     if not any(bool((values > 0).any()) for values in curves.values()):
         raise InvalidInput(f"The run's log has {len(entries)} entries and no loss to draw yet; wait for its first samples.")
-    return plot_curves(curves, width, height)
+    return plot_curves(curves, width, height, (f"{seen[0]} pictures", seen[-1]) if seen else None)
 
 
 def with_curves(samples: Tensor, entries: Sequence[Mapping[str, Any]], width: int = 720) -> Tensor:

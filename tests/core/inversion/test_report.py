@@ -130,3 +130,11 @@ def test_nothing_to_plot(values) -> None:
 def test_a_flat_and_a_single_value_plot_too() -> None:
     for values in ([0.5] * 4, [0.1]):
         assert plot_curves({"total": torch.tensor(values)}, 120, 100).isfinite().all()
+
+
+def test_what_stands_below_the_ends_touches_no_curve() -> None:
+    values = {"score": torch.logspace(0, -1, 5)}
+    counted, named, same = (plot_curves(values, 300, 200, ends) for ends in (None, ("0 pictures", 600), (1, 5)))
+    changed = (counted != named).any(1)[0].any(1).nonzero()
+    assert len(changed) and int(changed.min()) > 170
+    assert torch.equal(counted, same)
