@@ -173,11 +173,12 @@ class _Recipe:
     def _data(self, source: Source) -> PictureSet:
         options = self.options
         data = source if isinstance(source, PictureSet) else self._prepared(source)
-        least = min(INPUT, self.base.img_resolution)
-        if len(data) < LEAST or not least <= data.resolution <= self.base.img_resolution or data.images.shape[1] != 3:
-            raise InvalidInput(f"{len(data)} drawings of {data.resolution} px in {data.images.shape[1]} channels came; a "
-                               f"DualStyleGAN over this base takes {LEAST} or more in color, of {least} to "
-                               f"{self.base.img_resolution} px.")
+        least, most = min(INPUT, self.base.img_resolution), self.base.img_resolution
+        if len(data) < LEAST or not least <= data.resolution <= most or data.images.shape[1] != 3:
+            kind = "in color" if data.images.shape[1] == 3 else "in gray"
+            sizes = f"{least} px" if least == most else f"{least} to {most} px"
+            raise InvalidInput(f"{len(data)} drawings of {data.resolution} px {kind} came; a DualStyleGAN over this base takes "
+                               f"{LEAST} or more in color, of {sizes}: prepare them so.")
         self.notes.extend(data.notes)
         if options.faces and (isinstance(source, PictureSet) or not options.align):
             self._check_faces(data)

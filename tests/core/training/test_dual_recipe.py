@@ -17,6 +17,7 @@ from stylegan_core.latents import Latents, ModelSignature
 from stylegan_core.networks.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from stylegan_core.networks.mapping import MappingConfig
 from stylegan_core.training import dual_recipe
+from stylegan_core.training.data import prepare_pictures
 from stylegan_core.training.dual_codes import work_through
 from stylegan_core.training.dual_options import PRESETS, PUBLISHED, DualOptions, choose_kind, gave_up
 from stylegan_core.training.dual_recipe import DualJudges, train_dual
@@ -207,6 +208,9 @@ def test_what_is_refused_before_work_begins(drawings, tmp_path) -> None:
             run(base, few, tmp_path / "c")
     with pytest.raises(InvalidInput, match="No face was found in any of the 11 drawings"):
         run(base, drawings, tmp_path / "d", replace(OPTIONS, faces=True))
+    small = prepare_pictures(drawings, 16, tmp_path / "small")
+    with pytest.raises(InvalidInput, match="11 drawings of 16 px in color came; .* 10 or more in color, of 32 px"):
+        run(base, small, tmp_path / "e")
     with pytest.raises(InvalidInput, match="no preset"):
         DualOptions(kind="oil")
     with pytest.raises(InvalidInput, match="from 0 on"):
