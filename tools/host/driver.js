@@ -185,7 +185,14 @@ const operations = {
     await settle(800);
     return true;
   },
-  async shot({ path }) { await page.screenshot({ path }); return path; },
+  async shot({ path }) {
+    await page.evaluate(() => new Promise(drawn => {  // pictures that have just come are on the canvas a frame later
+      app.canvas.draw(true, true);
+      requestAnimationFrame(() => requestAnimationFrame(drawn));
+    }));
+    await page.screenshot({ path });
+    return path;
+  },
   async complaints() { const found = complaints; complaints = []; return found; },
 };
 
