@@ -25,6 +25,8 @@ from .zip_directory import read_directory
 MODEL_SUFFIXES = (".safetensors", ".sft", ".pkl", ".pt", ".pth", ".model", ".ckpt", ".bin", ".xml", ".npy")
 """What files of models are called; lists go by it, readers by the first bytes."""
 HEAD = 512
+LEGACY_HEAD = 32
+"""Bytes that hold torch's old magic number; newer protocols put a frame before it."""
 PICKLE_STARTS = b"\x80(}]cl"
 
 
@@ -101,7 +103,7 @@ def _read_container(data: Source, path: Path) -> tuple[str, Any, dict[str, str],
     refuse_accident(head, path)
     if head[:6] == NPY_MAGIC:
         return "npy", read_npy(data), {}, False
-    if head[:1] == b"\x80" and LEGACY_MAGIC.to_bytes(10, "little") in head[:16]:
+    if head[:1] == b"\x80" and LEGACY_MAGIC.to_bytes(10, "little") in head[:LEGACY_HEAD]:
         return "torch legacy", read_stream(data, resolve), {}, False
     if int.from_bytes(head[:8], "little") <= len(data) and head[8:9] == b"{" or path.suffix in (".safetensors", ".sft"):
         tensors, metadata = read_header(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable
@@ -20,9 +21,12 @@ from .torch_stream import STORAGE_NAMES, read_storage
 MAX_PATH = 1024
 
 
-@dataclass
+@dataclass(eq=False)
 class Record:
-    """An object of a class that is never built: its name, its arguments, its state, and what was put into it."""
+    """An object of a class that is never built: its name, its arguments, its state, and what was put into it.
+
+    Equal to itself only, so that it may be a key whose hash nobody chooses.
+    """
 
     module: str
     name: str
@@ -56,6 +60,11 @@ def _dict(*args: Any) -> dict[Any, Any]:
 
 def _set(items: Any = ()) -> set[Any]:
     return set(plain_keys(items)) if isinstance(items, (list, tuple, set)) else set()
+
+
+def _bytes(*args: Any) -> Any:
+    """bytes(): what old protocols call an empty byte string."""
+    return Record("builtins", "bytes", args) if args else b""
 
 
 def _list(items: Any = (), *_: Any) -> list[Any]:
@@ -178,6 +187,14 @@ def _records(modules: str, names: str) -> dict[tuple[str, str], Name]:
     return {(module, name): _record(module, name) for module in modules.split() for name in names.split()}
 
 
+ACTIVATIONS = "relu leaky_relu gelu elu selu celu silu mish softplus tanh sigmoid logsigmoid hardtanh relu6 prelu"
+"""Functions that whole modules hold: spoken of, never called."""
+ARRAY_CLASSES = (("numpy", "ndarray"), *((module, name) for name, modules in {
+    "matrix": "numpy numpy.matrixlib.defmatrix", "memmap": "numpy numpy.core.memmap numpy._core.memmap",
+    "recarray": "numpy numpy.rec numpy.core.records numpy._core.records",
+    "chararray": "numpy numpy.char numpy.core.defchararray numpy._core.defchararray",
+}.items() for module in modules.split()))
+"""What an array may be rebuilt as; all are read as plain arrays."""
 NUMPY = "numpy.core.multiarray numpy._core.multiarray"
 BUILTINS = "builtins __builtin__"
 NAMES: dict[tuple[str, str], Name] = {
@@ -189,11 +206,21 @@ NAMES: dict[tuple[str, str], Name] = {
     **_calls("collections", "deque", _list),
     **_calls("dnnlib dnnlib.util", "EasyDict", _dict),
     **_calls(BUILTINS, "set frozenset", _set),
-    **_records(BUILTINS, "object list dict tuple int long float complex bool str unicode bytes bytearray slice range xrange"),
+    **_calls(BUILTINS, "bytes", _bytes),
+    **_records(BUILTINS, "object list dict tuple int long float complex bool str unicode bytearray slice range xrange "
+                         "enumerate zip reversed iter map filter Ellipsis NotImplemented"),
+    **_records(BUILTINS, " ".join(name for name, kind in vars(builtins).items()
+                                  if isinstance(kind, type) and issubclass(kind, BaseException))),
     **_records("collections", "ChainMap UserDict UserList UserString"),
-    **_records("argparse", "Namespace"),
-    **_records("types", "SimpleNamespace MappingProxyType"),
+    **_records("argparse", "Namespace"), **_records("optparse", "Values"),
+    **_records("types", "SimpleNamespace MappingProxyType GenericAlias"),
+    **_records("typing", "Any Union Optional List Dict Tuple Set Sequence Mapping Callable Generic TypeVar NoReturn"),
+    **_records("enum", "Enum IntEnum Flag IntFlag"),
     **_records("functools", "partial"),
+    **_records("itertools", "count cycle repeat chain islice product"),
+    **_records("io _io", "BytesIO StringIO"), **_records("re", "_compile"),
+    **_records("string", "Template"), **_records("statistics", "NormalDist"), **_records("platform", "uname_result"),
+    **_records("ipaddress", "IPv4Address IPv6Address IPv4Network IPv6Network"), **_records("http", "HTTPStatus"),
     **_records("datetime", "datetime date time timedelta timezone"),
     **_records("decimal", "Decimal"), **_records("fractions", "Fraction"), **_records("uuid", "UUID SafeUUID"),
     **_records("random", "Random"), **_records("time", "struct_time"), **_records("zoneinfo", "ZoneInfo"),
@@ -212,14 +239,20 @@ NAMES: dict[tuple[str, str], Name] = {
     **_calls("torch", "Size", lambda items=(): items if isinstance(items, tuple) else ()),
     **_calls("torch", "device", lambda *_: "cpu"),
     **_calls("torch.serialization", "_get_layout", lambda *_: "strided"),
-    **_records("torch", "Tensor Generator"),
+    **_records("torch", "Tensor Generator"), **_records("torch.torch_version", "TorchVersion"),
+    **_records("torch.nn.backends.thnn", "_get_thnn_function_backend"),
+    **_records("torch.amp.grad_scaler torch.cuda.amp.grad_scaler", "_refresh_per_optimizer_state"),
+    **_records("torch.utils.data._utils.collate torch.utils.data.dataloader", "default_collate default_convert"),
+    **{("torch.nn.functional", name): Name("torch.nn.functional", name) for name in ACTIVATIONS.split()},
+    **_records("torch.return_types", "max min sort topk median mode kthvalue"),
     ("torch.storage", "_load_from_bytes"): Name("torch.storage", "_load_from_bytes", _nested_storage, cost=100),
     **_calls("torch_utils.persistence", "_reconstruct_persistent_obj", _persistent),
     **_calls(NUMPY, "_reconstruct", _array),
     **_calls(NUMPY, "scalar", _scalar),
     **_calls("numpy.core.numeric numpy._core.numeric", "_frombuffer", _array_from_buffer),
     **_calls("numpy", "dtype", lambda code=None, *_: DtypeStub(code)),
-    ("numpy", "ndarray"): Name("numpy", "ndarray"),
+    **{pair: Name(*pair) for pair in ARRAY_CLASSES},
+    **_records("numpy numpy.lib.polynomial numpy.lib._polynomial_impl", "poly1d"), **_records("numpy", "record finfo iinfo"),
     **_records("numpy.random numpy.random._pickle", "__randomstate_ctor __generator_ctor __bit_generator_ctor"),
     **_records("numpy.random.bit_generator", "__pyx_unpickle_SeedSequence __pyx_unpickle_SeedlessSequence"),
     **_records("numpy.ma.core", "_mareconstruct"), **_records("numpy.ma numpy.ma.core", "MaskedArray"),

@@ -300,9 +300,10 @@ class PickleReader:
 
     def call_with_keywords(self) -> None:
         target, args, keywords = self._pop_many(3)
-        if keywords:
+        made = self._call(target, args)
+        if keywords and not hasattr(made, "build"):
             raise LoadError("The pickle calls with keywords, which no checkpoint does; the file is damaged.")
-        self._stack.append(self._call(target, args))
+        self._stack.append(made)  # an object of a class that is never built needs none
 
     def instance_line(self) -> None:
         module = self._line()

@@ -54,12 +54,17 @@ class LongText:
 Resolve = Callable[[str, str], Name]
 """(module, name) -> Name, or UnsafeCheckpoint."""
 
-KEY_TYPES = (str, int, float, bool, bytes, type(None))
+KEY_TYPES = (str, int, float, bool, bytes, type(None), Name)
+MAX_PARTS = 8
+"""Of a key that is a tuple."""
 
 
 def checked_key(key: Any) -> Any:
-    """A key that is plain and short. Raises LoadError."""
-    if type(key) not in KEY_TYPES:
+    """A key that is plain and short, a name, an object of a class that is never built, or a tuple of few such. Raises
+    LoadError."""
+    if isinstance(key, tuple) and len(key) <= MAX_PARTS and not any(isinstance(part, tuple) for part in key):
+        return tuple(checked_key(part) for part in key)
+    if type(key) not in KEY_TYPES and not hasattr(key, "build"):
         raise LoadError(f"The pickle uses a {type(key).__name__} as a dict key, which no checkpoint does; the file is damaged.")
     if isinstance(key, (str, bytes)) and len(key) > MAX_KEY:
         raise LoadError(f"The pickle has a key of {len(key)} characters and {MAX_KEY} are the most that is read; the file is "
@@ -71,13 +76,14 @@ def plain_keys(keys: Collection[Any]) -> list[Any]:
     """Keys that are plain and short, few of which can be chosen to collide. Raises LoadError."""
     found = [checked_key(key) for key in keys]
     if sum(map(collides, found)) > MAX_COLLIDING:
-        raise LoadError("The pickle uses many numbers of over 18 digits as keys, which no checkpoint does; it is damaged.")
+        raise LoadError("The pickle uses many numbers of over 18 digits, or tuples, as keys, which no checkpoint does; it is "
+                        "damaged.")
     return found
 
 
 def collides(key: Any) -> bool:
     """Whether a key's hash can be chosen."""
-    return isinstance(key, (int, float)) and not abs(key) < UNIQUE
+    return isinstance(key, tuple) or (isinstance(key, (int, float)) and not abs(key) < UNIQUE)
 
 
 def length(value: Any) -> int:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import LoadError, UnsupportedCheckpoint
+from .pickle_values import Name
 from .source import Source
 
 MAX_DIMS = 8
@@ -203,7 +204,7 @@ class DtypeStub:
     def passed_over(self) -> bool:
         """Whether arrays of this type may lie beside a network unread."""
         if not isinstance(self.code, str):
-            return False
+            return isinstance(self.code, Name)  # of a class, as record arrays are
         other = self.code in OTHER_NUMBERS or NO_NUMBERS.fullmatch(self.code) is not None
         return other or (self.code in NUMPY_DTYPES and self.order == ">")
 

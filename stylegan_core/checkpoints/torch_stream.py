@@ -79,7 +79,10 @@ def read_stream(data: Source, resolve: Resolve, units: int | None = None) -> Any
     position = _check_header(data)
     storages: dict[str, Storage] = {}
 
-    def persistent(pid: Any) -> Storage:
+    def persistent(pid: Any) -> Storage | Name:
+        match pid:
+            case ("module", Name() as kind, _, _):  # with its source, which stays unread
+                return kind
         dtype, key, numel = storage_id(pid)
         return same_storage(storages.setdefault(key, Storage(dtype, numel)), dtype, numel)
 

@@ -76,7 +76,7 @@ def colliding(rng: random.Random, size: int) -> Attack:
     """Whole numbers of one hash as entries of a set, frozenset or dict, or as numbers of the memo."""
     step, count = PRIME * rng.randrange(1, 1000), min(60_000, size // 12)
     numbers = [_number(step * i + rng.choice((0, 0, 5))) for i in range(1, count)]
-    kind = rng.randrange(6)
+    kind = rng.randrange(7)
     if kind == 0:
         body = b"(" + b"".join(numbers) + b"\x91"
     elif kind == 1:
@@ -85,6 +85,8 @@ def colliding(rng: random.Random, size: int) -> Attack:
         body = b"}(" + b"".join(n + b"N" for n in numbers) + b"u"
     elif kind == 3:
         body = b"}" + b"".join(n + b"Ns" for n in numbers)
+    elif kind == 6:
+        body = b"}(" + b"".join(n + b"\x85N" for n in numbers) + b"u"
     elif kind == 4:
         name = rng.choice((b"cbuiltins\nset\n", b"cbuiltins\nfrozenset\n", b"c__builtin__\nset\n"))
         body = name + b"](" + b"".join(numbers) + b"e\x85R"

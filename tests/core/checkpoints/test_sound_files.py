@@ -7,9 +7,13 @@ import collections
 import datetime
 import decimal
 import functools
+import io
+import itertools
 import pathlib
 import random
+import re
 import types
+import typing
 import uuid
 
 import numpy as np
@@ -35,6 +39,15 @@ NEIGHBOURS = {
     "scheduler": torch.optim.lr_scheduler.StepLR(torch.optim.Adam([torch.zeros(1)]), 1).state_dict(),
     "fp8": torch.zeros(4).to(torch.float8_e4m3fn), "complex": torch.zeros(3, dtype=torch.complex64),
     "sparse": torch.eye(2).to_sparse(), "meta": torch.empty(2, device="meta"),
+    "version": torch.__version__, "type of anything": typing.Any, "exception": ValueError("a"), "class of exceptions": KeyError,
+    "warning": UserWarning("a"), "ellipsis": ..., "iterator": enumerate([1]), "count": itertools.count(3),
+    "pattern": re.compile("a"), "buffer": io.BytesIO(b"a"), "matrix": np.zeros((1, 1)).view(np.matrix),
+    "no numbers": np.zeros((0, 4)),
+    "record array": np.rec.array([(1, 2.0)], dtype=[("a", int), ("b", float)]), "polynomial": np.poly1d([1, 2]),
+    "limits": np.finfo(np.float32), "GradScaler": torch.amp.GradScaler("cpu"), "maximum": torch.zeros(2, 2).max(0),
+    "activation": torch.nn.functional.leaky_relu, "data": torch.utils.data.DataLoader([torch.zeros(2)]),
+    "callbacks by class": {torch.nn.Linear: {"best": 1}}, "tuples as keys": {(4, "rgb"): 1}, "set of tuples": {(1, 2)},
+    "types as keys": {torch.float32: 1}, "objects as keys": {uuid.uuid4(): 1}, "module": torch.nn.BatchNorm2d(2),
 }
 
 
@@ -51,11 +64,21 @@ def test_a_good_generator_loads_whatever_harmless_thing_lies_beside_it(name: str
     assert checkpoints.load(tmp_path / "a.pt").img_resolution == 32
 
 
+@pytest.mark.parametrize("protocol", range(2, 6))
+@pytest.mark.parametrize("name", ["DataParallel", "module", "dtype", "no numbers", "defaultdict", "callbacks by class"])
+def test_and_in_the_old_container(name: str, protocol: int, state, tmp_path) -> None:
+    torch.save({**state, "beside": NEIGHBOURS[name]}, tmp_path / "a.pt", pickle_protocol=protocol,
+               _use_new_zipfile_serialization=False)
+    assert checkpoints.load(tmp_path / "a.pt").img_resolution == 32
+
+
 @pytest.mark.parametrize(("module", "name"), [
     ("torch.nn.modules.linear", "_LinearWithBias"), ("functools", "partial"), ("collections", "defaultdict"),
     ("torch.nn.parallel.data_parallel", "DataParallel"), ("torch", "float32"), ("torch.cuda.amp.grad_scaler", "GradScaler"),
     ("torch.amp.grad_scaler", "GradScaler"), ("torch.utils.data.dataset", "Subset"), ("builtins", "list"),
     ("torch.nn.parallel.distributed", "DistributedDataParallel"), ("numpy.random._mt19937", "MT19937"),
+    ("torch.nn.backends.thnn", "_get_thnn_function_backend"), ("torch.nn.functional", "relu"), ("exceptions", "IOError"),
+    ("torch.cuda.amp.grad_scaler", "_refresh_per_optimizer_state"), ("optparse", "Values"), ("typing", "Union"),
 ])
 def test_harmless_names_become_inert(module: str, name: str) -> None:
     found = resolve(module, name)
@@ -71,6 +94,9 @@ def test_harmless_names_become_inert(module: str, name: str) -> None:
     ("operator", "attrgetter"), ("functools", "reduce"), ("types", "FunctionType"), ("types", "CodeType"), ("pickle", "loads"),
     ("torch.nn.modules.linear", "os.system"), ("torch.nn.functional", "system"), ("numpy.testing._private.utils", "runstring"),
     ("collections", "abc.sys"), ("webbrowser", "open"), ("ctypes", "CDLL"), ("multiprocessing.util", "Finalize"),
+    ("builtins", "type"), ("operator", "methodcaller"), ("os", "stat_result"), ("builtins", "vars"), ("re", "sys"),
+    ("torch.nn.functional", "torch"), ("torch.utils.data.dataloader", "os"), ("typing", "get_type_hints"), ("io", "open"),
+    ("io", "FileIO"),
     ("commands", "Popen"), ("popen2", "Popen3"), ("Queue", "Queue"), ("urllib2", "Request"), ("SocketServer", "TCPServer"),
 ])
 def test_names_of_code_stay_refused(module: str, name: str) -> None:
