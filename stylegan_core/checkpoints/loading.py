@@ -27,11 +27,13 @@ from .layout import ConvertedState, Layout, SourceState, keep, rename_keys
 from .layouts import LAYOUTS
 from .safetensors_file import read_json
 from .saving import plain_config
-from .tensors import FLOATS, check_unfolded, plausible
+from .tensors import FLOATS, LazyTensor, check_unfolded, plausible
 from .training_facts import training_facts
 from .unwrap import Which, inner_networks, unwrap
 
 OWN_LAYOUT = "atelier"
+READERS = 2
+"""Threads: one reads a tensor while the other compares the one before."""
 NO_NETWORKS = {"directions": "semantic directions", "delta": "the difference of a tuned model from its base",
                "training_state": "the state of a training run"}
 """Other things this project writes, by the family in their metadata."""
@@ -171,9 +173,9 @@ def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtyp
     found = detect(path, which, resolution)
     try:
         contents = found.contents
-        with ThreadPoolExecutor(1, "builder of a network") as builder:
-            building = builder.submit(blank, found.family, found.config)  # meanwhile: reading lets go of the interpreter
-            tensors = _read_all(found, dtype)
+        with ThreadPoolExecutor(1 + READERS, "loading") as pool:  # reading and comparing let go of the interpreter
+            building = pool.submit(blank, found.family, found.config)
+            tensors = _read_all(found, dtype, pool)
             network: Any = building.result()
         hashed = None if found.info.sha256 else hash_beside(contents.path, contents.stamp)
         network.info = replace(found.info, hashed=hashed)
@@ -200,17 +202,19 @@ def _check_target(device: str | torch.device, dtype: torch.dtype | None) -> tupl
     return target, dtype or torch.float32
 
 
-def _read_all(found: Detected, dtype: torch.dtype) -> dict[str, Tensor]:
+def _read_all(found: Detected, dtype: torch.dtype, pool: ThreadPoolExecutor) -> dict[str, Tensor]:
     """Every weight as a contiguous tensor of `dtype` in memory of its own, all finite."""
     lazy = found.converted.tensors
     check_unfolded(sum(t.nbytes for t in lazy.values()), found.contents.size)
     _check_types(found)
-    tensors, bad = {}, []
-    for key, t in lazy.items():
-        tensors[key] = t.read().to(dtype).contiguous()
-        if not plausible(tensors[key]):  # at once, while the checksum's pass has it in the cache
-            bad.append(found.converted.source_keys.get(key, key))
-    if bad:
+
+    def read(tensor: LazyTensor) -> tuple[Tensor, bool]:
+        whole = tensor.read().to(dtype).contiguous()
+        return whole, plausible(whole)  # at once, while the checksum's pass has it in the cache
+
+    results = dict(zip(lazy, pool.map(read, lazy.values()), strict=True))
+    tensors = {key: whole for key, (whole, _) in results.items()}
+    if bad := [found.converted.source_keys.get(key, key) for key, (_, good) in results.items() if not good]:
         raise LoadError(
             f"The weights {', '.join(bad[:5])} hold NaN, infinite or absurdly large numbers, which would draw broken images; "
             "training diverged or the file is damaged, use another snapshot."

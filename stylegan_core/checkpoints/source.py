@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 from pathlib import Path
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -17,13 +18,15 @@ from torch import Tensor
 from ..errors import LoadError
 
 CHUNK = 1 << 20
+SHORTER = "The file became shorter while it was read; wait until it is whole and load it again."
 
 
 class Source:
     """A run of bytes in a file or in memory. Every length is checked before anything is allocated."""
 
-    def __init__(self, file: io.RawIOBase | io.BufferedIOBase, start: int, size: int) -> None:
+    def __init__(self, file: io.RawIOBase | io.BufferedIOBase, start: int, size: int, turn: Lock | None = None) -> None:
         self._file, self._start, self._size = file, start, size
+        self._turn = turn or Lock()  # one place in the file at a time: threads read tensors side by side
 
     @classmethod
     def open(cls, path: Path) -> Source:
@@ -45,13 +48,14 @@ class Source:
     def read(self, at: int, count: int) -> bytes:
         """`count` bytes from `at` on. Raises LoadError where they are not all there."""
         self._check(at, count)
-        self._file.seek(self._start + at)
-        found = self._file.read(count) or b""
-        while len(found) < count:
-            more = self._file.read(count - len(found))
-            if not more:
-                raise LoadError("The file became shorter while it was read; wait until it is whole and load it again.")
-            found += more
+        with self._turn:
+            self._file.seek(self._start + at)
+            found = self._file.read(count) or b""
+            while len(found) < count:
+                more = self._file.read(count - len(found))
+                if not more:
+                    raise LoadError(SHORTER)
+                found += more
         return found
 
     def head(self, count: int) -> bytes:
@@ -61,19 +65,19 @@ class Source:
     def span(self, at: int, count: int) -> Source:
         """A part of this run, unread. Raises LoadError where it reaches outside."""
         self._check(at, count)
-        return Source(self._file, self._start + at, count)
+        return Source(self._file, self._start + at, count, self._turn)
 
     def tensor(self, dtype: torch.dtype) -> Tensor:
         """All bytes as one flat tensor in memory of its own; a number must not be cut. Raises LoadError."""
         found = torch.empty(self._size // dtype.itemsize, dtype=dtype)
-        buffer = found.view(torch.uint8).numpy().data if len(found) else memoryview(bytearray())
-        self._file.seek(self._start)
-        at = 0
-        while at < len(buffer):
-            count = self._file.readinto(buffer[at:])  # type: ignore[union-attr]
-            if not count:
-                raise LoadError("The file became shorter while it was read; wait until it is whole and load it again.")
-            at += count
+        buffer, at = found.view(torch.uint8).numpy().data if len(found) else memoryview(bytearray()), 0
+        with self._turn:
+            self._file.seek(self._start)
+            while at < len(buffer):
+                count = self._file.readinto(buffer[at:])  # type: ignore[union-attr]
+                if not count:
+                    raise LoadError(SHORTER)
+                at += count
         return found
 
     def chunks(self, size: int = CHUNK) -> list[tuple[int, int]]:

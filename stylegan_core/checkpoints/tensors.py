@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -101,6 +102,7 @@ class Storage:
         self._data = data
         self._check = check
         self._held: Tensor | None = None
+        self._turn = Lock()
 
     def attach(self, data: Source) -> None:
         """Give a storage of the legacy container its bytes, which follow the pickles that name it."""
@@ -119,7 +121,8 @@ class Storage:
         """One view. A storage that holds more than its tensors is read once and kept, as several may look at it."""
         if math.prod(size) == self.numel and not offset:
             return self._whole().as_strided(size, stride)
-        self._held = self._whole() if self._held is None else self._held
+        with self._turn:
+            self._held = self._whole() if self._held is None else self._held
         return self._held.as_strided(size, stride, offset).clone()
 
     def view(self, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> LazyTensor:
