@@ -13,7 +13,7 @@ from .pickle_names import NAMES
 from .pickle_reader import PickleReader
 from .pickle_values import Name
 from .source import Source
-from .tensors import MAX_DIMS, ArrayStub, DtypeStub, LazyTensor, Storage
+from .tensors import MAX_DIMS, ArrayStub, DtypeStub, LazyTensor, Storage, check_unfolded
 from .zip_directory import Record, unpacked
 
 MAGIC = b"\x93NUMPY"
@@ -75,6 +75,7 @@ def read_npy(data: Source) -> dict[str, dict[str, LazyTensor]]:
 
 def read_npz(data: Source, records: Mapping[str, Record]) -> dict[str, LazyTensor]:
     """np.savez's zip of .npy files -> arrays by name. Raises LoadError."""
+    check_unfolded(sum(record.size for record in records.values()), len(data))
     found = {}
     for name in records:
         if name.endswith(".npy"):

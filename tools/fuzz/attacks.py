@@ -223,10 +223,30 @@ def overlapping(rng: random.Random, size: int) -> Attack:
     return Attack(".pt", data[:at] + entry * count + bytes(end))
 
 
+def packed_codes(rng: random.Random, size: int) -> Attack:
+    """Arrays of latents that unpack to a hundred times the file, many records or many names of one."""
+    import numpy as np
+
+    inner, out, count = io.BytesIO(), io.BytesIO(), rng.choice((20, 60))
+    np.save(inner, np.zeros((rng.choice((1, 1400)), 18, 512), np.float32))
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as target:
+        for i in range(1 if rng.random() < 0.5 else count):
+            target.writestr(f"w{i:03}.npy", inner.getvalue())
+    data = out.getvalue()
+    at = data.rfind(b"PK\x01\x02")
+    if data.count(b"PK\x01\x02") > 1:
+        return Attack(".npz", data, ("model", "latents"))
+    count = rng.choice((500, 50_000))
+    entries = b"".join(data[at:-22].replace(b"w000", b"%04x" % i) for i in range(count))
+    end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, count, count, len(entries), at, 0)
+    return Attack(".npz", data[:at] + entries + end, ("model", "latents"))
+
+
 Kind = Callable[[random.Random, int], Attack]
 KINDS: tuple[Kind, ...] = (
     npy_header, prefixes, names_again, colliding, memo_numbers, long_key, hidden_directory, encoded, wide_texts, flood, views,
     safetensors_text, graph, codes, overlapping,
+    packed_codes,
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,7 @@ from stylegan_core.faces.batch import (
     return_faces,
     take_faces,
 )
-from stylegan_core.faces.detection import detect_faces, find_faces
+from stylegan_core.faces.detection import Face, detect_faces, find_faces, roll
 from stylegan_core.faces.head_mask import head_mask
 
 LEVEL = 1 / 127.5
@@ -71,6 +73,18 @@ def test_an_upright_face_is_looked_at_once(astronaut, monkeypatch, detector) -> 
                         lambda images, *a, **k: looks.append(1) or detect_faces(images, *a, **k))
     find_faces(astronaut[None], detector=detector)
     assert len(looks) == 1
+
+
+def test_a_head_that_leans_far_is_looked_at_in_the_turn_in_which_it_leans_less(monkeypatch) -> None:
+    def leaning(degrees: float, score: float) -> Face:
+        across = torch.tensor([math.cos(math.radians(degrees)), math.sin(math.radians(degrees))]) * 10
+        points = torch.stack([-across, across, across * 0, across, across]) + 50
+        return Face(torch.tensor([20.0, 20, 80, 80]), score, points)
+
+    seen = iter([[leaning(58, 0.9973)], [leaning(-32, 0.999)], [], []])
+    monkeypatch.setattr("stylegan_core.faces.detection.detect_faces", lambda *a, **k: [next(seen)])
+    (face,) = find_faces(torch.zeros(1, 3, 100, 100))[0]
+    assert face.turn == 1 and face.score == 0.999 and abs(roll(leaning(58, 1.0)) - 58) < 1e-3
 
 
 def test_no_face_says_that_turning_was_tried() -> None:
