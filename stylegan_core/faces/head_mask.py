@@ -2,8 +2,9 @@
 
 There is no segmentation network here. Three pieces of evidence add up as log odds: an egg about the five points (where
 heads are), the colors inside it against those outside (hair against background), and how well a face model's
-reconstruction agrees with the photograph (the model draws heads, so hats and hands come out wrong). A guided filter (He
-et al. 2010) then moves the mask's edge onto the picture's.
+reconstruction agrees with the photograph (the model draws heads, so hats come out wrong). A guided filter (He et al. 2010)
+then moves the mask's edge onto the picture's. From brow to chin all is face, but for what the reconstruction shows to lie
+before it (see occlusion).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from .checks import check_finite
 from .color import to_lab
 from .frame import FRAME_POINTS, crop_points
 from .geometry import place_grid, superellipse
+from .occlusion import FACE_CENTER, FACE_RADII, before_face
 
 WORK_SIZE = 256
 """Pixels a side at which the mask is found."""
@@ -27,8 +29,6 @@ HEAD_CENTER, HEAD_RADII, HEAD_POWER = (0.0, -0.08), (0.86, 0.97), 2.3
 """The egg, in FFHQ's frame (-1 to 1 across): hair included, shoulders not."""
 TAPER = 0.28
 """How much narrower the egg is at the chin."""
-FACE_CENTER, FACE_RADII = (0.0, 0.24), (0.43, 0.56)
-"""Brow to chin: always pasted, however wrong the reconstruction is there."""
 SHARPNESS = 14.0
 """Log odds of the egg over one radius."""
 SURE = 1.5
@@ -64,20 +64,34 @@ def head_mask(photo: Tensor, reconstruction: Tensor | None = None, points: Seque
 
 
 @torch.no_grad()
+def head_and_covering(photo: Tensor, reconstruction: Tensor | None = None,
+                      points: Sequence[Tensor | None] | Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """As head_mask, but with what lies before the face, and where that is, [B, 1, S, S], 0 to 1."""
+    head, _, covering = _masks(photo, reconstruction, points, 0.0)
+    return head, covering
+
+
+@torch.no_grad()
 def head_and_face(photo: Tensor, reconstruction: Tensor | None = None, points: Sequence[Tensor | None] | Tensor | None = None,
                   grow: float = 0.0) -> tuple[Tensor, Tensor]:
     """As head_mask, and the mask of the face alone, [B, 1, S, S]: brow to chin, soft at the edge. Raises InvalidInput."""
+    head, face, covering = _masks(photo, reconstruction, points, grow)
+    return head * (1 - covering), face * (1 - covering)
+
+
+def _masks(photo: Tensor, reconstruction: Tensor | None, points: Sequence[Tensor | None] | Tensor | None,
+           grow: float) -> tuple[Tensor, ...]:
+    """Of head, face and what lies before it, [B, 1, S, S] each."""
     _check(photo, reconstruction, grow)
     small = _resized(photo, WORK_SIZE)
     found = [FRAME_POINTS if p is None else p for p in (crop_points(small) if points is None else points)]
     others = [None] * len(small) if reconstruction is None else _resized(reconstruction.to(photo), WORK_SIZE)
     masks = [_one(image, others[i % len(others)], found[i], grow) for i, image in enumerate(small)]
-    head, face = _resized(torch.stack(masks), photo.shape[-1]).clamp(0, 1).to(photo).split(1, dim=1)
-    return head, face
+    return _resized(torch.stack(masks), photo.shape[-1]).clamp(0, 1).to(photo).split(1, dim=1)
 
 
 def _one(photo: Tensor, other: Tensor | None, points: Tensor, grow: float) -> Tensor:
-    """[3, s, s] -> masks of head and face [2, s, s]."""
+    """[3, s, s] -> masks of head, face and what lies before it, [3, s, s]."""
     place = frame_of(points).to(photo)
     narrowed = torch.stack([place[..., 0] / (1 - TAPER * place[..., 1].clamp(0, 1)), place[..., 1]], -1)
     radii = HEAD_RADII[0] * (1 + grow), HEAD_RADII[1] * (1 + grow)
@@ -95,7 +109,8 @@ def _one(photo: Tensor, other: Tensor | None, points: Tensor, grow: float) -> Te
     from kornia.filters import guided_blur  # late: see to_lab
 
     snapped = guided_blur(guide, mask[None, None], GUIDE_WINDOW, GUIDE_EPS)[0, 0]
-    return torch.stack([(snapped * 1.1 - 0.05).clamp(0, 1) * (egg / 2 + 2).clamp(0, 1), inner])
+    covering = torch.zeros_like(inner) if other is None else before_face(photo, other, place)
+    return torch.stack([(snapped * 1.1 - 0.05).clamp(0, 1) * (egg / 2 + 2).clamp(0, 1), inner, covering])
 
 
 def _check(photo: Tensor, reconstruction: Tensor | None, grow: float) -> None:

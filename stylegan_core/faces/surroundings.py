@@ -19,7 +19,7 @@ from torch.nn import functional
 from .color import to_lab
 from .frame import FRAME_POINTS, crop_points
 from .geometry import superellipse
-from .head_mask import FACE_CENTER, FACE_RADII, frame_of, head_mask
+from .head_mask import FACE_CENTER, FACE_RADII, frame_of, head_and_covering, head_mask
 from .resample import gaussian_blur
 
 WORK_SIZE = 256
@@ -55,15 +55,18 @@ class KnownHead:
     points: Tensor | None = None
     """[5, 2] as shares of the crop's side; None where no face is seen."""
     mask: Tensor | None = None
-    """[1, 256, 256]."""
+    """[1, 256, 256], with what lies before the face."""
+    covering: Tensor | None = None
+    """[1, 256, 256]: what lies before the face."""
 
-    def of(self, photo: Tensor, seen: Tensor | None) -> tuple[Tensor | None, Tensor]:
-        """photo and seen, [3, 256, 256] each -> points and mask."""
+    def of(self, photo: Tensor, seen: Tensor | None) -> tuple[Tensor | None, Tensor, Tensor]:
+        """photo and seen, [3, 256, 256] each -> points, mask, covering."""
         digest = hashlib.blake2b(b"".join(x.cpu().numpy().tobytes() for x in (photo, seen) if x is not None)).digest()
-        if self.mask is None or digest != self.digest:
+        if self.mask is None or self.covering is None or digest != self.digest:
             (self.points,), self.digest = crop_points(photo[None]), digest
-            self.mask = head_mask(photo[None], None if seen is None else seen[None], [self.points])[0]
-        return self.points, self.mask.to(photo)
+            masks = head_and_covering(photo[None], None if seen is None else seen[None], [self.points])
+            self.mask, self.covering = (mask[0] for mask in masks)
+        return self.points, self.mask.to(photo), self.covering.to(photo)
 
 
 @torch.no_grad()
@@ -76,18 +79,18 @@ def replace_head(crop: Tensor, photo: Tensor, seen: Tensor | None = None,
     known: remembers the photograph's head for the next crop.
     """
     small, new = _at(photo, WORK_SIZE), _at(crop, WORK_SIZE)
-    found, old_head = (known or KnownHead()).of(small, None if seen is None else _at(seen, WORK_SIZE))
+    found, old_head, covering = (known or KnownHead()).of(small, None if seen is None else _at(seen, WORK_SIZE))
     points = [found]
     new_head = head_mask(new[None], None, points)[0] * _grown(old_head, SLACK)
     near = gaussian_blur(_grown(new_head, UNCOVERED), EDGE)
     both = ((torch.maximum(_grown(old_head, RIM) * near, new_head) - UNSURE[0]) / (UNSURE[1] - UNSURE[0])).clamp(0, 1)
-    outside = (_grown(both, SLACK / 3) < SOLID).to(small)
+    outside = (torch.maximum(_grown(both, SLACK / 3), covering) < SOLID).to(small)
     tint = carried_in(gaussian_blur(small - new, 2.0), outside) * (DOUBT * (1 - new_head)).clamp(max=1)
     bare = gaussian_blur(((BARE - new_head) / BARE).clamp(0, 1) * surely_background(new, found), 1.0)
     tint, bare = (functional.interpolate(x[None], size=crop.shape[-2:], mode="bilinear", align_corners=False)[0]
                   for x in (tint, bare))
     crop = torch.lerp(crop + tint, mirrored_in(photo, outside, crop.shape[-1]), bare)
-    return crop.clamp(-1, 1), both
+    return crop.clamp(-1, 1), both * (1 - covering)
 
 
 def surely_background(crop: Tensor, points: Tensor | None) -> Tensor:

@@ -6,7 +6,7 @@ sum over the taps. Value 0 for equal images; about 0.1 is a visible and 0.5 a la
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -69,12 +69,20 @@ class LPIPS(nn.Module):
 
     def layers(self, a: Tensor | list[Tensor], b: Tensor | list[Tensor], weight: Tensor | None = None) -> Tensor:
         """[B, taps]: what each tap adds to the distance. weight [B, 1, H, W]: how much each pixel counts (see spatial_mean)."""
+        parts = [spatial_mean(d, weight) @ head for head, d in zip(self.heads, self._differences(a, b), strict=True)]
+        return torch.stack(parts, dim=1)
+
+    def maps(self, a: Tensor | list[Tensor], b: Tensor | list[Tensor]) -> list[Tensor]:
+        """Of each tap [B, h, w], its own size: the distance place by place, whose means are those of layers()."""
+        return [torch.einsum("bchw,c->bhw", d, head) for head, d in zip(self.heads, self._differences(a, b), strict=True)]
+
+    def _differences(self, a: Tensor | list[Tensor], b: Tensor | list[Tensor]) -> Iterator[Tensor]:
+        """Of each tap [B, C, h, w], squared."""
         fa = self.features(a) if isinstance(a, Tensor) else a
         fb = self.features(b) if isinstance(b, Tensor) else b
         if [f.shape[-2:] for f in fa] != [f.shape[-2:] for f in fb]:
             raise InvalidInput("LPIPS compares images of equal size; resize one of the two.")
-        parts = [spatial_mean((x - y).square(), weight) @ head for head, x, y in zip(self.heads, fa, fb, strict=True)]
-        return torch.stack(parts, dim=1)
+        return ((x - y).square() for x, y in zip(fa, fb, strict=True))
 
     def forward(self, a: Tensor | list[Tensor], b: Tensor | list[Tensor], weight: Tensor | None = None) -> Tensor:
         """Images, or the result of features(), on either side -> [B]."""
