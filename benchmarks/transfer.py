@@ -127,9 +127,12 @@ def ablate(drawings: Path, work: Path, kimg: float, name: str) -> None:
     found = {}
     for title, changes in ABLATION.items():
         folder = work / title.replace(" ", "_").replace(",", "")
-        with tqdm(total=1.0, desc=title) as bar:
-            fine_tune(base, drawings, folder, "standard", resume=True, kimg=kimg,
-                      on_step=lambda i, n, _, bar=bar: bar.update(i / n - bar.n), **{**COMMON, **changes})
+        with tqdm(desc=title) as bar:
+            def tell(i: int, n: int, _: Tensor | None, bar: Any = bar) -> None:
+                bar.total = n
+                bar.update(i - bar.n)
+
+            fine_tune(base, drawings, folder, "standard", resume=True, kimg=kimg, on_step=tell, **{**COMMON, **changes})
         entries = [e for e in read_log(folder) if "score" in e]
         found[title] = [e["score"] for e in entries], [e["images"] for e in entries], entries[-1]["s_per_kimg"]
     moments = next(iter(found.values()))[1]

@@ -23,6 +23,7 @@ from tqdm import tqdm
 import stylegan_core as sg
 from stylegan_core.checkpoints import sha256_of
 from stylegan_core.engine import FitOptions, Fitting, RunFolder, frozen
+from stylegan_core.latents import mapping_hash
 from stylegan_core.losses.adversarial import discriminator_loss, r1_penalty
 from stylegan_core.networks.generators.base import Generator
 from stylegan_core.networks.info import ModelInfo
@@ -141,13 +142,14 @@ def train(work: Path, steps: int, count: int, lr: float) -> None:
         fitting = Fitting(dict(judge.named_parameters()), step, options, folder=folder, networks={NAME: judge},
                           on_save=lambda: tqdm.write(f"unseen told apart {told_apart(judge, unseen, unseen_damaged):.4f}"))
         learn(fitting, NAME).average.apply()
-    write(judge.eval().requires_grad_(False), steps, count, told_apart(judge, unseen, unseen_damaged))
+    write(judge.eval().requires_grad_(False), base, steps, count, told_apart(judge, unseen, unseen_damaged))
 
 
-def write(judge: Any, steps: int, count: int, right: float) -> None:
+def write(judge: Any, base: Generator, steps: int, count: int, right: float) -> None:
     judge.info = ModelInfo(family="discriminator", layout="demo", source=f"StyleGAN Atelier demo {NAME}",
                               parents=(asset_parent("base-256"),), licence=CHAIN,
-                              notes={"torch": torch.__version__, "seed": 0, "told_apart": round(right, 4)})
+                              notes={"torch": torch.__version__, "seed": 0, "told_apart": round(right, 4),
+                                     "mapping_hash": mapping_hash(base.mapping)})
     path = sg.save(judge, ASSETS / f"{NAME}.safetensors", dtype=torch.float16, overwrite=True)
     facts = (f"{steps} steps of {BATCH} real and {BATCH} damaged pictures, {count} samples of base-256 as the real ones; an "
              f"unseen sample scores above an unseen damaged one in {right:.1%} of pairs")
