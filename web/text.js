@@ -23,6 +23,7 @@ function show(node, text, note = false) {
     node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], height)]);
   }
   field.value = text;
+  field.note = note;
   app.graph.setDirtyCanvas(true, true);
 }
 
@@ -37,6 +38,10 @@ app.registerExtension({
     };
   },
   setup() {
+    api.addEventListener("executing", ({ detail }) => { // what was noticed before is not of a run that begins
+      const field = app.graph.getNodeById(detail)?.widgets?.find((widget) => widget.name === FIELD);
+      if (field?.note) field.value = "";
+    });
     api.addEventListener("stylegan-atelier.note", ({ detail }) => {
       const node = app.graph.getNodeById(detail.node);
       if (node) show(node, detail.text, true);

@@ -227,6 +227,7 @@ def test_a_training_is_cancelled_and_goes_on(host, kind):
     editor.ask("fit")  # the canvas loads no picture of a node that is out of sight
     node = editor.ask("pictures")[key]
     editor.ask("shot", path=str(SHOTS / f"{version}_train_{kind}.png"))
+    assert "interrupted" not in (node["text"] or "")
     assert node["text"] if kind == "AtelierTrainStyleSampler" else node["sizes"] and not node["live"]
 
 
