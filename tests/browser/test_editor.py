@@ -18,7 +18,7 @@ QUICK = {"AtelierInvertByOptimization": {"quality": "quick"}, "AtelierInvertVide
          "AtelierSampleTrainingPairs": {"count": 8}, "AtelierFineTuneOnPairs": {"steps": 4},
          "AtelierFineTuneStyleGAN": {"steps": 3}, "AtelierTrainingData": {"resolution": "32"},
          "AtelierTrainingOptions": {"kimg": 0.008, "tick_kimg": 0.004, "batch_size": 4},
-         "AtelierTrainDualStyleGAN": {"length": 0.05, "drawings": 10, "faces": False},
+         "AtelierTrainDualStyleGAN": {"length": 0.01, "drawings": 10, "faces": False},
          "AtelierTrainStyleSampler": {"epochs": 2}, "AtelierFID": {"count": 8},
          "AtelierPerceptualPathLength": {"count": 4}, "AtelierLinearSeparability": {"count": 16}}
 """Widgets in place of the template's, so that a run is short."""
@@ -201,7 +201,7 @@ TRAININGS = {
         "model": [0, 0], "steps": 12, "image_steps": 2, "batch": 2, "run": "browser_encoder"}],
         ["SaveImage", {"images": [1, 1]}]]),
     "AtelierTrainDualStyleGAN": (2100, [LOADED, ["AtelierTrainDualStyleGAN", {
-        "base": [0, 0], "encoder": [3, 0], "data": [4, 0], "run": "browser_dual", "length": 0.05, "drawings": 10,
+        "base": [0, 0], "encoder": [3, 0], "data": [4, 0], "run": "browser_dual", "length": 0.01, "drawings": 10,
         "faces": False}],
         ["SaveImage", {"images": [1, 4]}], ["AtelierLoadGANEncoder", {"file": "encoder (built-in)"}],
         ["AtelierTrainingData", {"folder": "atelier_drawings", "resolution": "256"}]]),
