@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .containers import read_file
-from .latents_file import find_latents
-from .loading import detect_in
+from ..errors import LoadError
+from .containers import Contents, read_file
+from .latents_file import FoundCodes, find_latents
+from .loading import Detected, detect_in
 from .unwrap import Which
 
 TITLES = {
@@ -102,11 +103,11 @@ def inspect(path: str | Path, which: Which = "ema", resolution: int | None = Non
     which, resolution: as for load. Raises LoadError, UnsafeCheckpoint or UnsupportedCheckpoint, as load does.
     """
     contents = read_file(path)
-    if latents := find_latents(contents):
-        count, *rows, width = latents.shape
-        return Facts(contents.path, "latents", "latents", latents.layout, contents.container, math.prod(latents.shape),
-                     num_ws=rows[0] if rows else None, w_dim=width, notes={"space": latents.space, "entries": count})
-    found = detect_in(contents, which, resolution)
+    found = _find(contents, which, resolution)
+    if isinstance(found, FoundCodes):
+        count, *rows, width = found.shape
+        return Facts(contents.path, "latents", "latents", found.layout, contents.container, math.prod(found.shape),
+                     num_ws=rows[0] if rows else None, w_dim=width, notes={"space": found.space, "entries": count})
     config, info = found.config, found.info
     mapping = getattr(config, "mapping", None)
     return Facts(
@@ -118,6 +119,17 @@ def inspect(path: str | Path, which: Which = "ema", resolution: int | None = Non
         part=found.part, licence=info.licence, parents=info.parents, source=Path(info.source).name, sha256=info.sha256,
         notes=info.notes,
     )
+
+
+def _find(contents: Contents, which: Which, resolution: int | None) -> FoundCodes | Detected:
+    if latents := find_latents(contents):
+        return latents
+    try:
+        return detect_in(contents, which, resolution)
+    except LoadError:
+        if latents := find_latents(contents, whatever=True):
+            return latents
+        raise
 
 
 def _size_of(config: Any) -> tuple[int, int] | None:

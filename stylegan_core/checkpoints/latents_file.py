@@ -29,10 +29,16 @@ OLD_FORMAT = "stylegan-atelier-latents"
 """What version 0.1 called its files, and looks for: still written beside this version's metadata."""
 SUFFIXES = (".safetensors", ".npz")
 READ_SUFFIXES = (".safetensors", ".sft", ".npz", ".npy", ".pt", ".pth")
-NAMES = ("w", "ws", "w_plus", "wp", "latent", "latents", "latent_in", "dlatents", "projected_w", "w_pivot", "z", "codes")
-"""What inversions call their codes; other arrays beside them are passed over."""
+NAMES = ("w", "ws", "w_plus", "w+", "wp", "latent", "latents", "latent_in", "latent_code", "latent_codes", "dlatents",
+         "projected_w", "w_pivot", "codes", "z", "zs", "z_plus", "z+", "zp")
+"""What inversions call their codes; other arrays beside them are passed over. Those in z begin with it."""
+DIRECTION = re.compile(r"boundary|direction", re.IGNORECASE)
+"""What files and arrays of directions are called, which have a latent's shape."""
 ROWS = range(8, 27, 2)
 """Rows that a StyleGAN of 32 to 16384 px has: so many vectors of one size are one latent in w+, not a batch in w."""
+NAMES_OF_Z = tuple(name for name in NAMES if name[0] == "z")
+BY_PICTURE = re.compile(r"^$|(?:^|\.)\d+$|\.(?:png|jpe?g|webp|bmp|tiff?)$", re.IGNORECASE)
+"""Names of arrays that are pictures or numbers of them."""
 MIN_WIDTH = 16
 MAX_CODES = 100_000
 LATENTS_NAME = re.compile(r"latent|projected|(?:^|[_.-])ws?(?:_?plus|\+)?$|inversion|pivot", re.IGNORECASE)
@@ -98,8 +104,11 @@ def load_latents(path: str | Path, space: Space | None = None, model: LatentMode
     return found
 
 
-def find_latents(contents: Contents) -> FoundCodes | None:
-    """What latents a file holds, unread; None for a file that is no latents file by its metadata, its form or its name."""
+def find_latents(contents: Contents, whatever: bool = False) -> FoundCodes | None:
+    """What latents a file holds, unread; None for a file that is no latents file by its metadata, its form or its name.
+
+    whatever: it holds no known network, so that codes by an inversion's names or by picture are enough.
+    """
     facts = _facts(contents)
     if facts is not None:
         lazy = contents.tree.get("latents")
@@ -109,14 +118,22 @@ def find_latents(contents: Contents) -> FoundCodes | None:
     named = bool(LATENTS_NAME.search(stem)) and not STYLE_CODES.search(stem)
     is_latents = contents.container == "npz" or isinstance(tree, LazyTensor) or (contents.container == "npy" and named)
     try:
-        return _codes(contents, None, None) if is_latents else None
+        return _codes(contents, None, None) if is_latents or whatever and _looks_like_codes(_named(tree)) else None
     except LoadError:
         return None
 
 
-def refuse_latents(contents: Contents) -> None:
-    """Raise UnsupportedCheckpoint for a file of latents where a network is wanted."""
-    if found := find_latents(contents):
+def _looks_like_codes(named: Mapping[str, LazyTensor]) -> bool:
+    return any(_last(name) in NAMES for name in named) or all(BY_PICTURE.search(name) for name in named)
+
+
+def _last(name: str) -> str:
+    return name.rsplit(".", 1)[-1].lower()
+
+
+def refuse_latents(contents: Contents, whatever: bool = False) -> None:
+    """Raise UnsupportedCheckpoint for a file of latents where a network is wanted. whatever: see find_latents."""
+    if found := find_latents(contents, whatever):
         raise UnsupportedCheckpoint(f"The file holds latents in {found.space} ({found.layout}), not a network; use it with "
                                     f"Load StyleGAN Latents.")
 
@@ -165,28 +182,35 @@ def _foreign(contents: Contents, space: Space | None, rows: int | None) -> Laten
 
 
 def _codes(contents: Contents, space: Space | None, rows: int | None) -> FoundCodes:
-    tree = contents.tree
-    if isinstance(tree, (list, tuple)):
-        tree = {str(i): part for i, part in enumerate(tree)}
-    named = {name.removeprefix(f"{ROOT}."): t for name, t in walk(tree) if isinstance(t, LazyTensor)}
-    chosen = {name: t for name, t in named.items() if name.rsplit(".", 1)[-1].lower() in NAMES} or named
+    named = _named(contents.tree)
+    chosen = {name: t for name, t in named.items() if _last(name) in NAMES} or named
     usable = [t for t in chosen.values() if 1 <= len(t.shape) <= 3 and t.numel and t.shape[-1] >= MIN_WIDTH]
     if not usable or len(usable) < len(chosen) or len(usable) > MAX_CODES:
         some = ", ".join(f"{name[:40] or 'an array'} {list(t.shape)}" for name, t in list(chosen.items())[:4]) or "no array"
         raise LoadError(f"The file holds {some}, and latents are [dim], [B, dim] or [B, rows, dim]; give a file made by Save "
                         f"StyleGAN Latents, or another inversion's.")
-    if any(t.shape[1:] != usable[0].shape[1:] or len(t.shape) != len(usable[0].shape) for t in usable):
-        raise LoadError("The file's codes differ in size; a file of latents holds codes of one model.")
-    wanted = space or _space_of(usable[0].shape, rows)
+    if DIRECTION.search(contents.path.stem) or any(map(DIRECTION.search, chosen)):
+        raise LoadError("The file is called a direction's, which is no latent though its shape is one; use it with Load "
+                        "Directions, or give it another name.")
+    wanted = space or _space_of(usable[0].shape, rows, next(iter(chosen)))
     sizes = [_batched_shape(t.shape, wanted) for t in usable]
+    if len({size[1:] for size in sizes}) > 1:
+        raise LoadError("The file's codes differ in size; a file of latents holds codes of one model.")
     return FoundCodes(tuple(usable), _layout_of(contents, len(usable)), wanted, (sum(s[0] for s in sizes), *sizes[0][1:]))
 
 
-def _space_of(shape: tuple[int, ...], rows: int | None) -> Space:
-    if len(shape) == 3:
-        return "w" if shape[1] == 1 else "w+"
+def _named(tree: Any) -> dict[str, LazyTensor]:
+    """Every array of a file by its place."""
+    tree = {str(i): part for i, part in enumerate(tree)} if isinstance(tree, (list, tuple)) else tree
+    return {name.removeprefix(f"{ROOT}."): t for name, t in walk(tree) if isinstance(t, LazyTensor)}
+
+
+def _space_of(shape: tuple[int, ...], rows: int | None, name: str) -> Space:
+    """By the shape; z where the array is called so."""
     plus = len(shape) == 2 and shape[0] > 1 and (shape[0] in ROWS if rows is None else shape[0] == rows)
-    return "w+" if plus else "w"
+    if _last(name) in NAMES_OF_Z:
+        return "z+" if plus or len(shape) == 3 and shape[1] > 1 else "z"
+    return "w+" if plus or len(shape) == 3 and shape[1] > 1 else "w"
 
 
 def _batched_shape(shape: tuple[int, ...], space: str) -> tuple[int, ...]:

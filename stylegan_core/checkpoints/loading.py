@@ -85,8 +85,12 @@ def _check_wanted(found: Detected, which: Which, resolution: int | None) -> None
 
 
 def _detect_foreign(contents: Contents, which: Which, resolution: int | None) -> Detected:
-    state = replace(unwrap(contents.tree, which), file=contents.path.name, resolution=resolution)
-    state, layout = _layout_of(state, which)
+    try:
+        state = replace(unwrap(contents.tree, which), file=contents.path.name, resolution=resolution)
+        state, layout = _layout_of(state, which)
+    except LoadError:
+        refuse_latents(contents, whatever=True)
+        raise
     converted = layout.convert(state)
     warnings = [*converted.notes, *_odd_types(converted)]
     notes = ({"warnings": warnings} if warnings else {}) | training_facts(state)

@@ -1,4 +1,4 @@
-"""NumPy's .npy container, for style codes: {file name: array} pickled by np.save, or one plain array."""
+"""NumPy's .npy container, for codes: arrays by file name or in a list, pickled by np.save, or one plain array."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import struct
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import LoadError, UnsafeCheckpoint
-from .pickle_names import NAMES
+from ..errors import LoadError
+from .pickle_names import resolve
 from .pickle_reader import PickleReader
 from .pickle_values import Name
 from .source import Source
-from .tensors import MAX_DIMS, ArrayStub, DtypeStub, LazyTensor, Storage, check_unfolded
+from .tensors import MAX_DIMS, NUMPY_DTYPES, ArrayStub, DtypeStub, LazyTensor, Storage, check_unfolded
 from .zip_directory import Record, unpacked
 
 MAGIC = b"\x93NUMPY"
@@ -26,14 +26,14 @@ ROOT = "style_codes"
 
 
 class ObjectArray(ArrayStub):
-    """As ArrayStub, but may hold the one Python object np.save wraps into a 0-d array."""
+    """As ArrayStub, but may hold Python objects: the one that np.save wraps into a 0-d array, or several."""
 
-    value: Any = None
+    values: tuple[Any, ...] = ()
 
     def build(self, state: object) -> None:
         match state:
-            case (int(), (), DtypeStub(code="O8" | "O"), bool(), [value]):
-                self.value = value
+            case (int(), tuple(), DtypeStub(code="O8" | "O"), bool(), list(values)):
+                self.values = tuple(values)
             case _:
                 super().build(state)
 
@@ -45,29 +45,19 @@ def _reconstruct(_subtype: Any, shape: Any, *_: Any) -> ObjectArray:
 
 
 def _resolve(module: str, name: str) -> Name:
-    """What np.save writes for a dict of float arrays, and nothing else."""
-    if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
-        return Name(module, name, _reconstruct)
-    if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")):
-        return NAMES[module, name]
-    raise UnsafeCheckpoint(f"The style codes name {module[:80]}.{name[:80]}, which no such file needs; nothing of it was "
-                           f"run, get the file from a source you trust.")
+    """As in every pickle, but arrays may hold objects."""
+    found = resolve(module, name)
+    return Name(module, name, _reconstruct) if name == "_reconstruct" and "multiarray" in module else found
 
 
 def read_npy(data: Source) -> dict[str, dict[str, LazyTensor]]:
     """File -> {"style_codes": {name: LazyTensor}}. Raises LoadError, UnsafeCheckpoint."""
     descr, fortran, shape, start = _header(data)
-    if descr == "|O" and shape == ():
-        stub = PickleReader(data, _resolve, position=start).load()
-        codes = stub.value if isinstance(stub, ObjectArray) else None
-        if not isinstance(codes, dict) or not codes:
-            raise LoadError("The .npy file holds no {name: code} pairs; give exstyle_code.npy or one like it.")
-        return {ROOT: {str(name): _lazy(name, code) for name, code in codes.items()}}
-    dtype = DtypeStub(descr.lstrip("<|="))
-    dtype.order = descr[:1]
-    kind, count = dtype.checked(), math.prod(shape)
+    if descr == "|O":
+        return {ROOT: _pickled(PickleReader(data, _resolve, position=start).load())}
+    kind, count = _type(descr).checked(), math.prod(shape)
     raw = data.span(start, len(data) - start)
-    if count * kind.itemsize != len(raw) or not shape:
+    if count * kind.itemsize != len(raw):
         raise LoadError(f"The .npy file promises an array of shape {list(shape)} and holds {len(raw)} bytes; it is damaged.")
     steps = [math.prod(shape[:i] if fortran else shape[i + 1 :]) for i in range(len(shape))]
     return {ROOT: {"codes": Storage(kind, count, raw).view(0, shape, tuple(steps))}}
@@ -78,18 +68,43 @@ def read_npz(data: Source, records: Mapping[str, Record]) -> dict[str, LazyTenso
     check_unfolded(sum(record.size for record in records.values()), len(data))
     found = {}
     for name in records:
-        if name.endswith(".npy"):
-            inner = read_npy(unpacked(data, records[name], name))[ROOT]
+        raw = unpacked(data, records[name], name)
+        kind = _type(_header(raw)[0])
+        if kind.code in (*NUMPY_DTYPES, "O") or not kind.passed_over:  # not texts and the like beside the codes
+            inner = read_npy(raw)[ROOT]
             found |= {name[:-4] if key == "codes" else f"{name[:-4]}.{key}": lazy for key, lazy in inner.items()}
     return found
 
 
-def _lazy(name: object, code: object) -> LazyTensor:
-    """An array; of a list of them, as ReStyle saves its steps, the last."""
-    code = code[-1] if isinstance(code, list) and code else code
-    if not isinstance(code, ArrayStub) or code.lazy is None:
-        raise LoadError(f"The style file gives {str(name)[:60]!r} something else than an array of numbers; it is damaged.")
-    return code.lazy
+def _type(descr: str) -> DtypeStub:
+    found = DtypeStub(descr.lstrip("<>|="))
+    found.order = descr[:1]
+    return found
+
+
+def _pickled(stub: Any) -> dict[str, LazyTensor]:
+    """Codes by name: of a dict, of a list, or of an array of such."""
+    values = stub.values if isinstance(stub, ObjectArray) else ()
+    codes = values[0] if len(values) == 1 and isinstance(values[0], (dict, list, tuple)) else values
+    codes = dict(enumerate(codes)) if isinstance(codes, (list, tuple)) else codes
+    if not isinstance(codes, dict) or not codes:
+        raise LoadError("The .npy file holds no {name: code} pairs; give exstyle_code.npy or one like it.")
+    found = {}
+    for name, code in codes.items():
+        inner = {f"{name}.{key}": part for key, part in code.items() if _lazy(part)} if isinstance(code, dict) else {}
+        for key, part in (inner or {str(name): code}).items():
+            lazy = _lazy(part)
+            if lazy is None:
+                raise LoadError(f"The file gives {key[:60]!r} something else than an array of numbers; it is damaged, or holds "
+                                f"no codes.")
+            found[key] = lazy
+    return found
+
+
+def _lazy(code: object) -> LazyTensor | None:
+    """An array's or tensor's numbers; of several in a row, as ReStyle saves its steps, the last."""
+    code = code[-1] if isinstance(code, (list, tuple)) and code else code
+    return code if isinstance(code, LazyTensor) else code.lazy if isinstance(code, ArrayStub) else None
 
 
 def _header(data: Source) -> tuple[str, bool, tuple[int, ...], int]:

@@ -101,7 +101,7 @@ class _Graph:
 def _constant(attributes: dict[str, str], data: Source, file: str) -> Tensor:
     numbers = [*attributes.get("shape", "x").split(","), attributes.get("offset", "x"), attributes.get("size", "x")]
     numbers = [n.strip() for n in numbers if n.strip()]
-    if len(numbers) > MAX_DIMS + 2 or not all(n.isdecimal() and len(n) <= 12 for n in numbers):
+    if len(numbers) > MAX_DIMS + 2 or not all(n.isdecimal() and len(n) <= 12 for n in numbers) or "0" in numbers[:-2]:
         raise LoadError(f"{file} has a constant without shape, offset or size; download the package again.")
     *shape, offset, size = map(int, numbers)
     if 4 * math.prod(shape) != size or offset + size > len(data):

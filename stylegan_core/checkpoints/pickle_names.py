@@ -140,8 +140,9 @@ def _array_from_buffer(data: Any, dtype: Any, shape: Any, order: Any = "C") -> A
 
 
 def _scalar(dtype: Any, data: Any = None) -> Any:
-    if isinstance(dtype, DtypeStub) and dtype.passed_over:
-        return None
+    if isinstance(dtype, DtypeStub) and dtype.passed_over:  # a text may be a key
+        text = isinstance(data, bytes) and isinstance(dtype.code, str) and dtype.code[:1] == "U"
+        return str(data, "utf-32-le", "replace") if text else None
     kind = dtype.checked() if isinstance(dtype, DtypeStub) else None
     raw = data.encode("latin1") if isinstance(data, str) else data
     if kind is None or not isinstance(raw, bytes) or len(raw) != kind.itemsize:

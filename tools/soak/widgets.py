@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import Counter
 from typing import Any
 
@@ -18,6 +19,8 @@ PATIENCE = 20.0
 """Seconds after which a node is cancelled: the most of a widget may be hours of honest work."""
 MOST = 1 << 17
 """Whole numbers beyond it ask for more memory than the machine has; seeds aside."""
+LARGE = 300
+"""Megabytes of memory more than ever before, which are worth a line."""
 USUAL = {"frames": 2, "count": 16, "batch_size": 1, "steps": 2, "kimg": 0.01}
 """What these are set to while another widget is at its end."""
 WORLD: dict[str, tuple[dict[str, Any], int]] = {
@@ -31,6 +34,14 @@ WORLD: dict[str, tuple[dict[str, Any], int]] = {
 
 
 OURS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.AtelierError)}
+
+
+def peak() -> int:
+    """Megabytes that this process held at most; 0 where the system does not tell."""
+    try:
+        return next(int(line.split()[1]) >> 10 for line in open("/proc/self/status") if line[:6] == "VmHWM:")
+    except (OSError, StopIteration):
+        return 0
 
 
 def _node(name: str, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -107,7 +118,13 @@ def widgets(soak: Soak) -> None:
     if soak.share < 1:
         random.Random(0).shuffle(trials)
     for i in soak.many(len(trials)):
-        ended[_one(soak, world, *trials[i])] += 1
+        name, _, key, value = trials[i]
+        before, start = peak(), time.monotonic()
+        how = _one(soak, world, *trials[i])
+        ended[how] += 1
+        if peak() - before > LARGE or time.monotonic() - start > PATIENCE / 2:
+            print(f"    {i} {name}.{key} = {str(value)[:30]!r}: {how}, {time.monotonic() - start:.0f} s, memory at most "
+                  f"{peak()} MB", flush=True)
     print(f"    {dict(ended)}; passed over: {', '.join(passed_over) or 'none'}", flush=True)
 
 

@@ -11,8 +11,8 @@ from ..layout import ConvertedState, Layout, SourceState
 from ..npy_file import ROOT
 from ..tensors import LazyTensor
 
-STYLE_CODES = re.compile(r"style|code", re.IGNORECASE)
-"""DualStyleGAN's scripts name their files exstyle_code.npy, instyle_code.npy and the like."""
+STYLE_CODES = re.compile(r"(?<!re)style|code", re.IGNORECASE)
+"""DualStyleGAN's scripts name their files exstyle_code.npy, instyle_code.npy and the like; ReStyle is an encoder."""
 UNNAMED = ("The file does not say whether it holds style codes in z+ or latents in w+; it is taken for style codes. Latents "
            "are read by Load StyleGAN Latents.")
 
@@ -23,7 +23,7 @@ def bank_from_codes(state: SourceState) -> ConvertedState:
     for key, tensor in state.tensors.items():
         name = key.removeprefix(f"{ROOT}.")
         shape = tensor.shape if len(tensor.shape) == 3 else (1, *tensor.shape)
-        if len(shape) != 3 or not 0 < len(names) + shape[0] <= 100_000:
+        if len(shape) != 3 or 0 in shape or len(names) + shape[0] > 100_000:
             raise LoadError(f"The code of {name} has shape {list(tensor.shape)}; expected [1, rows, numbers a row].")
         names += [name] if shape[0] == 1 else [f"{name} {i}" for i in range(shape[0])]
         parts.append(tensor.reshape(*shape))

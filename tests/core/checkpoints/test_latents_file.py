@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -37,7 +39,21 @@ CASES = {
     "projector.pt": (lambda p: torch.save({"face.png": {"img": torch.zeros(3, 8, 8), "latent": torch.from_numpy(W_PLUS[0]),
                                                         "noise": [torch.zeros(1, 1, 4, 4)]}}, p), "w+", W_PLUS),
     "double.npy": (lambda p: np.save(p, W_PLUS.astype(np.float64)), "w+", W_PLUS),
+    "steps.npy": (lambda p: write_pickled(p, {"a.jpg": [W_PLUS[0] + 1, W_PLUS[0]]}), "w+", W_PLUS),
+    "steps_tuple.npy": (lambda p: write_pickled(p, {"a.jpg": (W_PLUS[0] + 1, W_PLUS[0])}), "w+", W_PLUS),
+    "ordered.npy": (lambda p: write_pickled(p, collections.OrderedDict(a=W_PLUS[0])), "w+", W_PLUS),
+    "default.npy": (lambda p: write_pickled(p, collections.defaultdict(list, {np.str_("a"): [W_PLUS[0]]})), "w+", W_PLUS),
+    "path.npy": (lambda p: write_pickled(p, {pathlib.Path("/a/b.jpg"): W_PLUS[0]}), "w+", W_PLUS),
+    "tensors.npy": (lambda p: write_pickled(p, {"a.jpg": torch.from_numpy(W_PLUS[0])}), "w+", W_PLUS),
+    "nested.npy": (lambda p: write_pickled(p, {"a.jpg": {"latent": W_PLUS[0], "loss": 0.1}}), "w+", W_PLUS),
+    "with_facts.npz": (lambda p: np.savez(p, w=W_PLUS, seed=np.array(3), name=np.array("abc")), "w+", W_PLUS),
+    "dict.npz": (lambda p: np.savez(p, found=np.array({"a.jpg": W_PLUS[0]}, dtype=object)), "w+", W_PLUS),
+    "list.pt": (lambda p: torch.save([torch.from_numpy(W_PLUS[0])] * 2, p), "w+", np.repeat(W_PLUS, 2, 0)),
+    "arrays.pt": (lambda p: torch.save({"a.jpg": W_PLUS[0]}, p), "w+", W_PLUS),
+    "z.npz": (lambda p: np.savez(p, z=W[0]), "z", W[0]),
+    "z_plus.pt": (lambda p: torch.save({"z+": torch.from_numpy(W_PLUS)}, p), "z+", W_PLUS),
 }
+INFO = [name for name in CASES if name.endswith((".pt", ".npz"))]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -47,6 +63,32 @@ def test_inversions_of_other_projects(name: str, tmp_path) -> None:
     found = sg.Latents.load(tmp_path / name)
     assert found.space == space and found.model is None and found.tensor.dtype == torch.float32
     assert np.array_equal(found.tensor.numpy(), expected)
+
+
+@pytest.mark.parametrize("name", [*INFO, "latents_restyle.npy"])
+def test_info_names_them(name: str, tmp_path) -> None:
+    write, space, expected = CASES[name]
+    write(tmp_path / name)
+    facts = checkpoints.inspect(tmp_path / name)
+    assert facts.kind == "latents" and facts.notes == {"space": space, "entries": len(expected)}
+    with pytest.raises(UnsupportedCheckpoint, match="holds latents"):
+        checkpoints.load(tmp_path / name)
+
+
+def test_codes_of_two_models_and_what_is_no_latent_are_refused(tmp_path) -> None:
+    write_pickled(tmp_path / "mixed.npy", {"a.jpg": W_PLUS[0], "b.jpg": W_PLUS[0, :14]})
+    with pytest.raises(LoadError, match="differ in size"):
+        sg.Latents.load(tmp_path / "mixed.npy")
+    for name in ("smile_w_boundary.npy", "age_direction.npy"):
+        np.save(tmp_path / name, W[0])
+        with pytest.raises(LoadError, match="Load Directions"):
+            sg.Latents.load(tmp_path / name)
+    np.save(tmp_path / "exstyle_code.npy", W_PLUS[:0])
+    with pytest.raises(LoadError, match="expected"):
+        checkpoints.load(tmp_path / "exstyle_code.npy")
+    np.savez(tmp_path / "big.npz", w=W_PLUS.astype(">f4"))
+    with pytest.raises(LoadError, match="big-endian"):
+        sg.Latents.load(tmp_path / "big.npz")
 
 
 @pytest.mark.parametrize(("space", "shape"), [("w", (18, 512)), ("z", (18, 512)), ("w+", (1, 18, 512)), ("z+", (1, 18, 512))])

@@ -238,6 +238,14 @@ def test_openvino_constants_may_share_their_place(tmp_path) -> None:
         read_constants(xml)
 
 
+def test_openvino_constants_without_numbers_are_refused(tmp_path) -> None:
+    xml = openvino_pair(tmp_path, "MappingNetwork", [("a", torch.arange(3.0))])
+    xml.write_text(re.sub('shape="[^"]*" offset="0" size="12"', f'shape="0{",999999999999" * 6}" offset="0" size="0"',
+                          xml.read_text()))
+    with pytest.raises(LoadError, match="without shape"):
+        read_constants(xml)
+
+
 def test_openvino(tmp_path) -> None:
     torch.manual_seed(0)
     model = MobileStyleGAN(MobileStyleGANConfig(MappingConfig(32, 0, 32, 8, 3, 32), (16, 16, 8))).eval()

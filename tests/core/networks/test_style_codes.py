@@ -123,9 +123,10 @@ def test_incomplete_sampler_is_named(golden, tmp_path) -> None:
         sg.load(tmp_path / "sampler.pt")
 
 
-def test_codes_name_only_what_numpy_writes(tmp_path) -> None:
+@pytest.mark.parametrize(("named", "error"), [(StyleSamplerConfig, "no {name: code} pairs"), (eval, r"builtins\.eval")])
+def test_names_in_codes_are_never_imported(named, error: str, tmp_path) -> None:
     header = b"{'descr': '|O', 'fortran_order': False, 'shape': (), }"
-    body = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + pickle.dumps(StyleSamplerConfig)
+    body = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + pickle.dumps(named)
     (tmp_path / "codes.npy").write_bytes(body)
-    with pytest.raises(UnsafeCheckpoint):
+    with pytest.raises(UnsafeCheckpoint if named is eval else LoadError, match=error):
         sg.load(tmp_path / "codes.npy")
