@@ -67,6 +67,8 @@ def take_faces(images: Tensor | Sequence[Tensor], size: int, which: Which = "lar
     FaceNotFound also when nothing at all is left, InvalidInput.
     """
     wanted = check_which(which)
+    if len(images) == 0:
+        raise InvalidInput("A batch without photographs was given; give at least one.")
     check_finite(images, "Photograph") if isinstance(images, Tensor) else [check_finite(x, "A photograph") for x in images]
     found = find_faces(images, min_size, detector) if found is None else found
     crops, places = [], []
@@ -184,6 +186,9 @@ def _check_return(images: Tensor, crops: Tensor, places: Sequence[FacePlace], ma
                   seen: Tensor | None) -> None:
     if outline not in ("head", "oval", "square"):
         raise InvalidInput(f'Pasting got the outline "{outline}"; use head, oval or square.')
+    if crops.ndim != 4 or crops.shape[2] != crops.shape[3] or 0 in crops.shape[1:]:
+        raise InvalidInput(f"Pasting needs square crops [N, C, size, size] and got {tuple(crops.shape)}; give what Align Faces "
+                           f"cut out, or what was made of it.")
     if len(crops) != len(places):
         raise InvalidInput(f"{_count(len(crops), 'crop')} came for {_count(len(places), 'face')}; give one crop a face, in the "
                            f"order of Align Faces.")

@@ -20,6 +20,8 @@ COLORFUL, VIVID = 0.99, 1.25
 """Share of the pixels that are less colorful than the limit; how far beyond the photograph's limit the crop's may be."""
 MATCH_SIZE = 128
 """Pixels a side at which colors are compared."""
+CALM = 8
+"""Pixels of that size over which the limit's colors are means: a sensor's colored noise is no color."""
 
 
 def match_color(crop: Tensor, soft: Tensor, image: Tensor, transform: FaceTransform, amount: float) -> Tensor:
@@ -42,7 +44,7 @@ def match_color(crop: Tensor, soft: Tensor, image: Tensor, transform: FaceTransf
         return torch.cat([matched[:1], lab[1:] + like * (matched - lab)[1:]])
 
     tone = _tone(photo[:, inside[0] > 0])
-    most, found = (_colorfulness(x[:, inside[0] > 0], tone) for x in (photo, shifted(small)))
+    most, found = (_colorfulness(_calm(x, inside), tone) for x in (photo, shifted(small)))
     matched = shifted(to_lab(crop[None])[0])
     plain = _toned(matched[:1], tone)
     matched = torch.cat([matched[:1], plain + (matched[1:] - plain) * (VIVID * most / found.clamp(min=1e-3)).clamp(max=1.0)])
@@ -63,6 +65,13 @@ def _tone(lab: Tensor) -> Tensor:
 def _toned(lightness: Tensor, tone: Tensor) -> Tensor:
     """[1, ...] -> [2, ...]: a and b of that tone."""
     return torch.cat([at + by * lightness for at, by in tone.T])
+
+
+def _calm(lab: Tensor, inside: Tensor) -> Tensor:
+    """Lab [3, s, s], inside [1, s, s] -> [3, n]: means over squares of CALM pixels, of what is inside."""
+    share = functional.avg_pool2d(inside, CALM)
+    means = functional.avg_pool2d(lab * inside, CALM) / share.clamp(min=1e-6)
+    return means[:, share[0] > 0]
 
 
 def _colorfulness(lab: Tensor, tone: Tensor) -> Tensor:

@@ -95,6 +95,9 @@ def detect_faces(
     detector: networks to use again and again; None loads the embedded ones onto the images' device.
     """
     config = config or DetectConfig()
+    if min_size is not None and not 0 <= min_size < math.inf:
+        raise InvalidInput(f"Faces from {min_size} pixels on were to be looked for; use 0 or more, or None for a 22nd of the "
+                           f"picture.")
     if len(images) == 0:
         return []
     detector = detector or MTCNN.embedded(images[0].device)

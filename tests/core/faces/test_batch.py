@@ -191,6 +191,10 @@ def test_wrong_numbers_of_things(astronaut, detector) -> None:
                           (lambda: return_faces(astronaut[None], crop, [FacePlace(1, places[0].transform)]), "2 photographs"),
                           (lambda: return_faces(astronaut[None], crop, places, seen=crop.repeat(2, 1, 1, 1)), "2 recon"),
                           (lambda: return_faces(astronaut[None], crop, places, outline="heart"), "heart"),  # type: ignore[arg-type]
+                          (lambda: return_faces(astronaut[None], crop[:, :, :60], places), "square crops"),
+                          (lambda: take_faces(astronaut[None][:0], 64), "without photographs"),
+                          (lambda: take_faces(astronaut[None], 64, min_size=math.nan), "nan pixels"),
+                          (lambda: take_faces(astronaut[None], 64, min_size=math.inf), "inf pixels"),
                           (lambda: return_faces(astronaut[None], crop, places, feather=2), "feather")):
         with pytest.raises(InvalidInput, match=message):
             call()
@@ -201,7 +205,7 @@ def chroma(image: torch.Tensor) -> float:
     return float((image.amax(0) - image.amin(0)).flatten().quantile(0.99)) * 127.5
 
 
-@pytest.mark.parametrize("noise", [0.0, 1.0])
+@pytest.mark.parametrize("noise", [0.0, 1.0, 8.0])
 @pytest.mark.parametrize("tint", [(1.0, 1.0, 1.0), (1.0, 0.93, 0.8)])
 @pytest.mark.parametrize("outline", ["head", "oval"])
 def test_color_match_brings_no_color_where_there_is_none(astronaut, detector, noise, tint, outline) -> None:
@@ -213,3 +217,5 @@ def test_color_match_brings_no_color_where_there_is_none(astronaut, detector, no
     inside = mask[0, 0] > 0.05
     there, here = gray[:, inside][..., None], pasted[0][:, inside][..., None]
     assert chroma(here) < chroma(there) + 4
+    away = (pasted[0] - gray)[:, inside]
+    assert (away - away.mean(0)).mean(1).abs().max() < 4 * LEVEL  # nor a cast, which noise would hide
