@@ -7,7 +7,7 @@ from comfy_api.latest import io
 
 from .. import stylegan_core as sg
 from ..stylegan_core.networks.line_network import LineNetwork
-from .images import preview_images, to_core, to_image, with_alpha_of
+from .images import check_room, preview_images, to_core, to_image, with_alpha_of
 from .progress import progress, tell_of_rows
 from .residency import Resident, on_device, precision_on
 from .schema import advanced, schema
@@ -46,6 +46,7 @@ class GenerateImage(io.ComfyNode):
     @classmethod
     def execute(cls, model: Resident, latents: sg.Latents, noise: str, noise_variant: int = 0,
                 at_once: int = CHUNK, translate_x: float = 0.0, translate_y: float = 0.0, rotate: float = 0.0) -> io.NodeOutput:
+        check_room(len(latents), model.core.img_resolution, model.core.img_resolution)
         on_device(model, batch=min(at_once, len(latents)))
         tell_of_rows(model.core, latents)
         moved = any((translate_x, translate_y, rotate))

@@ -19,6 +19,8 @@ except ImportError:  # a host without it passes None on
     ExecutionBlocker = None
 
 PREVIEW_COLUMNS = 4
+COPIES = 3
+"""Of a batch in float32, while it becomes an IMAGE."""
 
 
 def to_core(image: Tensor) -> Tensor:
@@ -50,7 +52,15 @@ def to_image(x: Tensor) -> Tensor:
     """[B, 1, 3 or 4, H, W] in [-1, 1] -> IMAGE [B, H, W, 3 or 4] in [0, 1], off the GPU; gray becomes RGB."""
     x = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
     dtype = getattr(mm, "intermediate_dtype", lambda: torch.float32)()
-    return ((x.clamp(-1, 1) + 1) / 2).movedim(1, -1).contiguous().to(mm.intermediate_device(), dtype)
+    return x.clamp(-1, 1).add_(1).div_(2).movedim(1, -1).contiguous().to(mm.intermediate_device(), dtype)
+
+
+def check_room(count: int, height: int, width: int) -> None:
+    """Raise InvalidInput for more pictures than the whole memory holds: systems end a program that tries."""
+    needed, there = count * height * width * 12 * COPIES, mm.get_total_memory(torch.device("cpu"))
+    if needed > there:
+        raise InvalidInput(f"{count} pictures of {width} x {height} px need {needed / 1e9:.0f} GB of memory while they are "
+                           f"made and this machine has {there / 1e9:.0f} GB; make fewer at a time, or smaller ones.")
 
 
 def with_alpha_of(image: Tensor, original: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from .. import stylegan_core as sg
 from . import files
-from .images import CoreFrames, to_core, to_image
+from .images import CoreFrames, check_room, to_core, to_image
 from .invert import GRADIENT_FACTOR
 from .progress import progress, saving_on_interrupt, tell
 from .residency import Resident, on_device
@@ -138,6 +138,7 @@ class MovingCrop(io.ComfyNode):
     @classmethod
     def execute(cls, image: torch.Tensor, frames: int, size: int, zoom: float, sway: float = 0.15, x: float = 0.4,
                 y: float = 0.1) -> io.NodeOutput:
+        check_room(frames, size, size)
         return io.NodeOutput(to_image(sg.moving_crop(to_core(image[:1]), frames, size, zoom, sway, x, y)))
 
 

@@ -31,14 +31,14 @@ def moving_crop(image: Tensor, frames: int = 48, size: int = 320, zoom: float = 
                            f"at least 1 frame and pixel, zoom from {1 + BREATH} on, and 0 to 1 for the others.")
     picture = _shrunk(picture, FINER * size * zoom / (1 - BREATH))
     height, width = picture.shape[1:]
-    clip = []
+    clip = picture.new_empty(frames, len(picture), size, size)
     for t in range(frames):
         turn = 2 * math.pi * t / frames
         side = min(height, width) / zoom * (1 + BREATH * math.cos(turn))
         left = min(max(x + sway * math.sin(turn), 0), 1) * (width - side)
         top = min(max(y + sway * math.sin(2 * turn) / 2, 0), 1) * (height - side)
-        clip.append(_window(picture, left, top, side, size))
-    return torch.stack(clip)
+        clip[t] = _window(picture, left, top, side, size)
+    return clip
 
 
 def _shrunk(picture: Tensor, side: float) -> Tensor:

@@ -172,6 +172,15 @@ def test_pasting_the_wrong_number_of_faces(engine):
     assert "2 crops" in text and "1 face" in text
 
 
+def test_more_pictures_than_the_memory_holds(engine):
+    """They are refused before work begins; a system would end the whole program."""
+    clip = {"photo": node("AtelierLoadExamplePortrait"), "save": save(["clip", 0], "bad/room"),
+            "clip": node("AtelierMovingCrop", image=["photo", 0], frames=10_000, size=4096, zoom=1.5, sway=0.15, x=0.4, y=0.1)}
+    text = engine.fail(clip)
+    assert_sentence(text)
+    assert "10000 pictures of 4096 x 4096 px" in text and "GB" in text
+
+
 def test_inverting_a_picture_that_is_not_square(engine):
     prompt = inverted("bad/oblong")
     prompt["photo"] = photograph(engine, "oblong.png", 60, 40)
