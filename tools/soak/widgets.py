@@ -15,8 +15,6 @@ from ..headless.prompts import generate, load, node, sample
 from .world import Soak
 
 HOSTILE = ("", " ", "\n", "../../x", "a\0b", "\x1b[31m", "%s{0}", "x" * 5000, "\u202egnp", "-1", "nan", "1e999")
-PATIENCE = 20.0
-"""Seconds after which a node is cancelled: the most of a widget may be hours of honest work."""
 MOST = 1 << 17
 """Whole numbers beyond it ask for more memory than the machine has; seeds aside."""
 LARGE = 300
@@ -92,8 +90,8 @@ def whole_world(types: dict[str, type]) -> dict[str, tuple[dict[str, Any], int]]
 class Impatient(Listener):
     """Presses Cancel when a node takes long, and says so."""
 
-    def __init__(self) -> None:
-        self.timer = threading.Timer(PATIENCE, self._press)
+    def __init__(self, patience: float) -> None:
+        self.timer = threading.Timer(patience, self._press)
         self.timer.daemon = True
         self.pressed = False
 
@@ -122,7 +120,7 @@ def widgets(soak: Soak) -> None:
         before, start = peak(), time.monotonic()
         how = _one(soak, world, *trials[i])
         ended[how] += 1
-        if peak() - before > LARGE or time.monotonic() - start > PATIENCE / 2:
+        if peak() - before > LARGE or time.monotonic() - start > soak.patience / 2:
             print(f"    {i} {name}.{key} = {str(value)[:30]!r}: {how}, {time.monotonic() - start:.0f} s, memory at most "
                   f"{peak()} MB", flush=True)
     print(f"    {dict(ended)}; passed over: {', '.join(passed_over) or 'none'}", flush=True)
@@ -145,7 +143,7 @@ def _one(soak: Soak, world: dict[str, tuple[dict[str, Any], int]], name: str, in
         return "too large to try"
     what, inputs = f"{name}.{key} = {str(value)[:30]!r}", inputs | {key: value}
     prompt = _sources(world, inputs) | {"it": _node(name, inputs), "end": node("PreviewAny", source=["it", 0])}
-    listener = Impatient()
+    listener = Impatient(soak.patience)
     listener.timer.start()
     try:
         result = soak.run(prompt, listener)

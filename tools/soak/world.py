@@ -18,12 +18,12 @@ ROOT = PACK
 class Soak:
     """One engine, one folder, a list of broken promises."""
 
-    def __init__(self, choice: str, base: Path, share: float, minutes: float) -> None:
+    def __init__(self, choice: str, base: Path, share: float, minutes: float, patience: float = 20) -> None:
         (base / "models/stylegan").mkdir(parents=True)
         (base / "input").mkdir()
         write_tiny_models(base / "models/stylegan")
         write_picture(base / "input/picture.png", 48, 48)
-        self.choice, self.base, self.share, self.minutes = choice, base, share, minutes
+        self.choice, self.base, self.share, self.minutes, self.patience = choice, base, share, minutes, patience
         self.broken: list[str] = []
 
     @cached_property
