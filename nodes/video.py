@@ -139,7 +139,8 @@ class MovingCrop(io.ComfyNode):
     def execute(cls, image: torch.Tensor, frames: int, size: int, zoom: float, sway: float = 0.15, x: float = 0.4,
                 y: float = 0.1) -> io.NodeOutput:
         check_room(frames, size, size)
-        return io.NodeOutput(to_image(sg.moving_crop(to_core(image[:1]), frames, size, zoom, sway, x, y)))
+        return io.NodeOutput(to_image(sg.moving_crop(to_core(image[:1]), frames, size, zoom, sway, x, y,
+                                                     progress())))
 
 
 NODES = (AlignVideoFaces, InvertVideo, MovingCrop)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import InvalidInput
+from ..runtime import OnStep
 
 BREATH = 0.12
 """How much the window grows and shrinks, as a share of its mean side."""
@@ -17,7 +18,7 @@ FINER = 2
 
 
 def moving_crop(image: Tensor, frames: int = 48, size: int = 320, zoom: float = 1.5, sway: float = 0.15, x: float = 0.4,
-                y: float = 0.1) -> Tensor:
+                y: float = 0.1, on_step: OnStep | None = None) -> Tensor:
     """[C, H, W] or [1, C, H, W] -> [frames, C, size, size], one round of a square window of side min(H, W) / zoom.
 
     x, y: its mean place, 0 (left, top) to 1 (right, bottom). sway: how far it wanders from there, in the same measure; it
@@ -38,6 +39,8 @@ def moving_crop(image: Tensor, frames: int = 48, size: int = 320, zoom: float = 
         left = min(max(x + sway * math.sin(turn), 0), 1) * (width - side)
         top = min(max(y + sway * math.sin(2 * turn) / 2, 0), 1) * (height - side)
         clip[t] = _window(picture, left, top, side, size)
+        if on_step is not None:
+            on_step(t + 1, frames, None)
     return clip
 
 

@@ -30,6 +30,18 @@ def test_the_round_closes_and_big_pictures_do_not_flicker():
     assert sg.moving_crop(stripes, 3, 32).std() < 0.05
 
 
+def test_it_can_be_stopped():
+    class Stopped(Exception):
+        pass
+
+    def stop(i: int, n: int, preview: object) -> None:
+        if i == 3:
+            raise Stopped(n)
+
+    with pytest.raises(Stopped, match="50"):
+        sg.moving_crop(torch.zeros(3, 8, 8), 50, 4, on_step=stop)
+
+
 @pytest.mark.parametrize("wrong", [{"frames": 0}, {"size": 0}, {"zoom": 1.0}, {"sway": -0.1}, {"x": 1.1},
                                    {"zoom": float("nan")}])
 def test_impossible_windows_are_refused(wrong):
