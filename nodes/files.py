@@ -150,8 +150,12 @@ def run_folder(name: str) -> Path:
 def input_source(name: str) -> Path:
     """A folder, zip or picture in ComfyUI/input. Raises InvalidInput."""
     root = Path(folder_paths.get_input_directory()).resolve()
-    path = (root / name).resolve()
-    if not name.strip() or root not in path.parents or not path.exists():
+    try:
+        path = (root / name).resolve()
+        there = root in path.parents and path.exists()
+    except (OSError, ValueError):  # too long a name, or one that no file can have
+        there = False
+    if not name.strip() or not there:
         raise InvalidInput(f'"{name[:100]}" is not in ComfyUI/input; copy the folder or zip of drawings there and give its '
                            f"name, or connect images.")
     return path

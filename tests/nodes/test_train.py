@@ -210,6 +210,7 @@ def test_a_style_from_one_drawing(engine, drawings) -> None:
 
 @pytest.mark.parametrize(("change", "words"), [
     (("data", "folder", "../"), "is not in ComfyUI/input"), (("data", "folder", ""), "is not in ComfyUI/input"),
+    (("data", "folder", "a\0b"), "is not in ComfyUI/input"), (("data", "folder", "x" * 5000), "is not in ComfyUI/input"),
     (("data", "resolution", "64"), "the model draws 32 px"), (("learn", "run", "../elsewhere"), "no name for a run"),
     (("options", "layers", "nowhere"), "layer range"), (("options", "batch_size", 6), "multiple of 4"),
 ])
