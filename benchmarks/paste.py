@@ -3,8 +3,10 @@
     python -m benchmarks.paste [PHOTO ...] [--look figurine] [--steps 30] [--color-match 0] [--grain 0] [--sheet out.png]
 
 Without photographs: the bundled one, and the same at 12 megapixels. Sharpness is the variance of the Laplacian of the lightness
-under the mask, pasted over photograph (goal: at least 0.8). Border is the mean gradient in the mask's soft edge, pasted over
-photograph (at most 1.1: more is a seam). Seconds are those of the paste alone. The sheet shows each head before and after.
+under the mask, pasted over photograph (goal: at least 0.8): pores and grain of the photograph count, which a look leaves out.
+Contours is the mean of the steepest hundredth of gradients there, pasted over photograph: lids, lips, lines of hair. Border is
+the mean gradient in the mask's soft edge, pasted over photograph (at most 1.1: more is a seam). Seconds are those of the paste
+alone. The sheet shows each head before and after.
 """
 
 from __future__ import annotations
@@ -27,6 +29,9 @@ from stylegan_core.faces.batch import FacePlace
 from .measure import best
 
 MEGAPIXELS_12 = (3000, 4000)
+STEEPEST = 0.01
+SHARP, SEAM = 0.8, 1.1
+"""What a paste should reach."""
 AROUND = 1.3
 """Of the face's square, what the sheet shows."""
 
@@ -41,10 +46,20 @@ def sharpness(image: Tensor, mask: Tensor) -> float:
     return float(kornia.filters.laplacian(lightness(image), 3, normalized=False)[mask > 0.5].var())
 
 
+def contours(image: Tensor, mask: Tensor) -> float:
+    """Mean of the steepest STEEPEST of gradients where mask is above one half."""
+    slopes = slope(image)[mask > 0.5]
+    return float(slopes.topk(max(1, round(STEEPEST * len(slopes)))).values.mean())
+
+
+def slope(image: Tensor) -> Tensor:
+    """[1, 1, H, W]: length of the lightness' gradient."""
+    return kornia.filters.spatial_gradient(lightness(image))[:, 0].norm(dim=1, keepdim=True)
+
+
 def border(image: Tensor, mask: Tensor) -> float:
     """Mean gradient in the mask's soft edge."""
-    across, down = kornia.filters.spatial_gradient(lightness(image))[:, 0].unbind(1)
-    return float((across.square() + down.square()).sqrt()[:, None][(mask > 0.02) & (mask < 0.98)].mean())
+    return float(slope(image)[(mask > 0.02) & (mask < 0.98)].mean())
 
 
 def measured(photo: Tensor, pasted: Tensor, mask: Tensor) -> tuple[float, float]:
@@ -86,7 +101,7 @@ def main() -> None:
     if not photos:
         photos["astronaut"] = sg.read_image(sg.example_portrait())
         photos["12 megapixels"] = functional.interpolate(photos["astronaut"], size=MEGAPIXELS_12, mode="bicubic").clamp(-1, 1)
-    print("| photograph | face px | sharpness | border | seconds |\n|---|---|---|---|---|")
+    print("| photograph | face px | sharpness | contours | border | seconds |\n|---|---|---|---|---|---|")
     shown, found = [], []
     for name, photo in photos.items():
         made = sg.toonify(photo, base, look, options, encoder=encoder)  # type: ignore[arg-type]
@@ -94,11 +109,16 @@ def main() -> None:
         pasted, mask = sg.return_faces(photo, made.toons, made.places, seen=made.inversions, **options.pasting)
         spent = time.perf_counter() - start
         sharp, edge = measured(photo, pasted, mask)
-        print(f"| {name} | {made.places[0].transform.side:.0f} | {sharp:.2f} | {edge:.2f} | {spent:.2f} |", flush=True)
-        found.append((sharp, edge))
+        lines = contours(pasted, mask) / contours(photo, mask)
+        side = made.places[0].transform.side
+        print(f"| {name} | {side:.0f} | {sharp:.2f} | {lines:.2f} | {edge:.2f} | {spent:.2f} |", flush=True)
+        found.append((sharp, lines, edge))
         shown += [head(photo, made.places[0]), head(pasted, made.places[0])]
-    sharp, edge = torch.tensor(found).mean(0).tolist()
-    print(f"| mean | | {sharp:.2f} | {edge:.2f} | |")
+    numbers = torch.tensor(found)
+    print("| median | | " + " | ".join(f"{x:.2f}" for x in numbers.quantile(0.5, dim=0).tolist()) + " | |")
+    sharp, lines = (numbers[:, :2] >= SHARP).sum(0).tolist()
+    print(f"of {len(numbers)}, sharpness at least {SHARP}: {sharp}; contours: {lines}; border at most {SEAM}: "
+          f"{int((numbers[:, 2] <= SEAM).sum())}")
     if args.sheet:
         sg.write_image(sg.contact_sheet(torch.cat(shown), 4), args.sheet, True)
 

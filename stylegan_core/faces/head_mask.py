@@ -47,6 +47,8 @@ MOST = 6.0
 FINE, SMOOTH = 1.5, 3.0
 HOLE_STEP = 4
 """Pixels between the places at which holes are looked for."""
+SPUR = 13
+"""Pixels; ears are wider."""
 GUIDE_WINDOW, GUIDE_EPS = 17, 2e-3
 
 
@@ -105,6 +107,7 @@ def _one(photo: Tensor, other: Tensor | None, points: Tensor, grow: float) -> Te
         odds = (egg + fit).clamp(max=SURE) + _color_odds(lab, torch.maximum(mask, inner), 1 - torch.maximum(mask, inner))
         mask = _blurred(odds.sigmoid()[None], sigma)[0]
     mask = without_holes(torch.maximum(mask, inner))
+    mask = torch.where(place[..., 1] > 0, torch.minimum(mask, without_spurs(mask)), mask)
     guide = ((photo + 1) / 2).clamp(0, 1)[None]
     from kornia.filters import guided_blur  # late: see to_lab
 
@@ -167,6 +170,12 @@ def _color_odds(lab: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
         counts.append(cube / cube.sum().clamp(min=1e-6) + 1e-4)
     odds = COLOR_ODDS * (counts[0] / counts[1]).log()
     return odds[index].view(lab.shape[1:]).clamp(-MOST, COLOR_MOST)
+
+
+def without_spurs(mask: Tensor) -> Tensor:
+    """[s, s] opened: what is thinner than SPUR goes. Below the brows those are leaks into the background, not hair."""
+    eroded = -functional.max_pool2d(-mask[None, None], SPUR, 1, SPUR // 2)
+    return functional.max_pool2d(eroded, SPUR + 2, 1, SPUR // 2 + 1)[0, 0]
 
 
 def without_holes(mask: Tensor) -> Tensor:

@@ -27,9 +27,9 @@ FINEST_TAP = 1
 """The perceptual network's first tap is left out: it sees grain."""
 FEATURE_BLUR, COLOR_BLUR = 2.5, 3.0
 """Pixels of 256."""
-EXPLAINED, TIMES, LEAST = 0.25, 2.2, 0.2
-"""At least that share of the face is free. Features that disagree TIMES as much as there, and at least by LEAST, are another
-thing's: plain faces stay below, hands lie at 0.27 to 0.4."""
+EXPLAINED, TIMES, BOUNDS = 0.25, 2.2, (0.2, 0.28)
+"""At least that share of the face is free. Features that disagree TIMES as much as there, within BOUNDS, are another thing's:
+plain faces stay below, hands lie at 0.27 to 0.4."""
 FEATURE_ODDS, COLOR_ODDS = 3.0, 0.7
 COLOR_TIMES, COLOR_LEAST = 2.2, 5.0
 """The same for colors, in CIE Lab steps, in typical differences of the face."""
@@ -72,7 +72,7 @@ def _evidence(photo: Tensor, other: Tensor, lab: Tensor, face: Tensor, lpips: LP
     features = torch.stack([functional.interpolate(m[None], size=face.shape, mode="bilinear")[0] for m in maps]).sum(0)
     features = gaussian_blur(features, FEATURE_BLUR)[0]
     color = (gaussian_blur(lab, COLOR_BLUR) - gaussian_blur(to_lab(other[None])[0], COLOR_BLUR)).norm(dim=0)
-    limit = max(TIMES * float(features[face].quantile(EXPLAINED)), LEAST)
+    limit = (TIMES * features[face].quantile(EXPLAINED)).clamp(*BOUNDS)
     typical = max(float(color[face].median()), COLOR_LEAST)
     return FEATURE_ODDS * (features / limit - 1) + COLOR_ODDS * (color / typical - COLOR_TIMES).clamp(*COLOR_BOUNDS)
 

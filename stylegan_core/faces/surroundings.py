@@ -39,6 +39,9 @@ BARE = 0.3
 """A new head's mask below this is no head."""
 NECK, FADE = 0.6, 0.12
 """Where a neck may begin, down FFHQ's frame (-1 to 1), and how softly."""
+COLLAR, COLLAR_DEPTH = (0.1, 0.5), 0.2
+"""Down FFHQ's frame, where and how much the mirror grows less deep: the strip of a collar is narrow, and what lies beyond it, a
+dark jacket say, would stand beside the chin."""
 OTHER_COLOR, SHADOWED = 11.0, (0.3, 1.0, 1.0)
 """CIE Lab steps that part a neck from what lies beside it; a neck lies in shadow."""
 MIRROR_SMOOTH = 1.5
@@ -86,24 +89,29 @@ def replace_head(crop: Tensor, photo: Tensor, seen: Tensor | None = None,
     both = ((torch.maximum(_grown(old_head, RIM) * near, new_head) - UNSURE[0]) / (UNSURE[1] - UNSURE[0])).clamp(0, 1)
     outside = (torch.maximum(_grown(both, SLACK / 3), covering) < SOLID).to(small)
     tint = carried_in(gaussian_blur(small - new, 2.0), outside) * (DOUBT * (1 - new_head)).clamp(max=1)
-    bare = gaussian_blur(((BARE - new_head) / BARE).clamp(0, 1) * surely_background(new, found), 1.0)
+    place = frame_of(FRAME_POINTS if found is None else found).to(new)
+    bare = gaussian_blur(((BARE - new_head) / BARE).clamp(0, 1) * surely_background(new, place), 1.0)
+    depth = 1 - (1 - COLLAR_DEPTH) * ((place[..., 1] - COLLAR[0]) / (COLLAR[1] - COLLAR[0])).clamp(0, 1)
     tint, bare = (functional.interpolate(x[None], size=crop.shape[-2:], mode="bilinear", align_corners=False)[0]
                   for x in (tint, bare))
-    crop = torch.lerp(crop + tint, mirrored_in(photo, outside, crop.shape[-1]), bare)
+    crop = torch.lerp(crop + tint, mirrored_in(photo, outside, crop.shape[-1], depth), bare)
     return crop.clamp(-1, 1), both * (1 - covering)
 
 
-def surely_background(crop: Tensor, points: Tensor | None) -> Tensor:
-    """[3, s, s] -> [1, s, s]: 1 beside cheeks and jaw, and what isn't of the face's color beside the neck; 0 in the hair."""
-    place = frame_of(FRAME_POINTS if points is None else points).to(crop)
+def surely_background(crop: Tensor, place: Tensor) -> Tensor:
+    """[3, s, s] and the pixels' places in FFHQ's frame [s, s, 2] -> [1, s, s]: 1 beside cheeks and jaw, and what isn't of the
+    face's color beside the neck; 0 in the hair."""
     lab, face = to_lab(crop[None])[0], superellipse(place, FACE_CENTER, FACE_RADII, 2.0) < 1
     off = ((lab - lab[:, face].median(1).values[:, None, None]) * lab.new_tensor(SHADOWED)[:, None, None]).norm(dim=0)
     below, neck = ((place[..., 1] - start) / FADE for start in (0.0, NECK))
     return (below.clamp(0, 1) * (off / OTHER_COLOR - 1 + (1 - neck).clamp(0, 1)).clamp(0, 1))[None]
 
 
-def mirrored_in(image: Tensor, known: Tensor, size: int) -> Tensor:
-    """image [C, S, S] -> [C, size, size]: what known [1, s, s] marks with 0 is mirrored at the nearest place that is known."""
+def mirrored_in(image: Tensor, known: Tensor, size: int, depth: Tensor | float = 1.0) -> Tensor:
+    """image [C, S, S] -> [C, size, size]: what known [1, s, s] marks with 0 is mirrored at the nearest place that is known.
+
+    depth, a number or [s, s]: how deep the mirror is; 1 shows things as wide as they are, less stretches what borders.
+    """
     side = known.shape[-1]
     places = torch.stack(torch.meshgrid(torch.arange(side), torch.arange(side), indexing="xy"), -1).to(image)
     rim = (known > 0)[0] & (functional.max_pool2d(1 - known[None], 3, 1, 1)[0, 0] > 0)
@@ -111,7 +119,7 @@ def mirrored_in(image: Tensor, known: Tensor, size: int) -> Tensor:
     shift = torch.zeros(2, side, side).to(image)
     if rim.any() and hidden.any():
         nearest = places[rim][torch.cdist(places[hidden], places[rim]).argmin(1)]
-        shift[:, hidden] = 2 * (nearest - places[hidden]).T
+        shift[:, hidden] = (1 + torch.as_tensor(depth).expand(side, side)[hidden]) * (nearest - places[hidden]).T
     shift = gaussian_blur(shift, MIRROR_SMOOTH)
     at = functional.interpolate((places.permute(2, 0, 1) + 0.5 + shift)[None] / side * 2 - 1, (size, size), mode="bilinear",
                                 align_corners=False)

@@ -9,7 +9,7 @@ from stylegan_core.assets import example_portrait
 from stylegan_core.errors import InvalidInput
 from stylegan_core.faces.batch import return_faces, return_masks, take_faces
 from stylegan_core.faces.frame import FRAME_POINTS, check_aligned, crop_points
-from stylegan_core.faces.head_mask import head_and_face, head_mask, without_holes
+from stylegan_core.faces.head_mask import head_and_face, head_mask, without_holes, without_spurs
 from stylegan_core.pictures.files import read_image
 
 HAIR, CHIN, NOSE = (40, 128), (225, 128), (160, 128)
@@ -108,6 +108,15 @@ def test_crops_are_told_from_photographs(photo, crops) -> None:
     for wrong in (photo, crops[0][..., :200], crops[0].rot90(1, (2, 3))[..., :250]):
         with pytest.raises(InvalidInput, match="Align Faces"):
             check_aligned(wrong)
+
+
+def test_a_leak_into_the_background_is_cut_off_an_ear_is_not() -> None:
+    mask = torch.zeros(128, 128)
+    mask[20:110, 30:90] = 1
+    leak, ear = (slice(80, 88), slice(91, 110)), (slice(40, 60), slice(90, 104))
+    mask[leak] = mask[ear] = 1
+    kept = torch.minimum(mask, without_spurs(mask))
+    assert kept[leak][:, 2:].max() == 0 and kept[ear].mean() > 0.9 and kept[22:108, 32:88].min() == 1
 
 
 def test_what_a_mask_encloses_is_taken_in() -> None:

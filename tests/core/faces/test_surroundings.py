@@ -93,6 +93,35 @@ def test_what_is_uncovered_goes_on_from_what_lies_beside_it() -> None:
     assert torch.equal(mirrored_in(across, torch.zeros(1, 256, 256), 256).isfinite(), torch.ones(3, 256, 256).bool())
 
 
+def test_a_collar_goes_on_where_the_jacket_would_be_mirrored() -> None:
+    """Six pixels of white shirt beside twenty that are uncovered, then a black jacket."""
+    shirt = torch.full((3, 256, 256), -1.0)
+    shirt[:, :, 94:140] = 1.0
+    known = torch.ones(1, 256, 256)
+    known[:, :, 100:120] = 0
+    hidden = slice(102, 109)
+    assert mirrored_in(shirt, known, 256)[:, :, hidden].min() < -0.9
+    assert mirrored_in(shirt, known, 256, 0.2)[:, :, hidden].min() > 0.9
+    depth = torch.ones(256, 256)
+    depth[128:] = 0.2
+    both = mirrored_in(shirt, known, 256, depth)[:, :, hidden]
+    assert both[:, :110].amin(2).max() < -0.9 and both[:, 150:].min() > 0.9
+
+
+def test_the_mirror_is_as_deep_as_things_are_beside_cheeks_and_shallow_beside_the_chin(monkeypatch) -> None:
+    """Where a narrower toon uncovers stripes that run down: all of them beside the cheeks, the first beside the chin."""
+    seen: list[torch.Tensor] = []
+
+    def spied(image, known, size, depth):
+        seen.append(depth)
+        return mirrored_in(image, known, size, depth)
+
+    monkeypatch.setattr("stylegan_core.faces.surroundings.mirrored_in", spied)
+    replace_head(portrait(0.6, PURPLE, 256), portrait(0.75, GREEN, 256))
+    (depth,) = seen
+    assert depth[:110].min() == 1 and 0.1 < depth[200:].max() < 0.3 and (depth.diff(dim=0) <= 0).all()
+
+
 @pytest.mark.parametrize("blur", [0.0, 0.8])
 @pytest.mark.parametrize("sigma", [0.02, 0.08])
 def test_grain_is_the_photographs(blur, sigma) -> None:
