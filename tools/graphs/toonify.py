@@ -42,7 +42,8 @@ TOONIFY_FOLDER = [
     Group("2 Models", MODELS),
     Group("3 Find the faces", found(Out("base"), polish=False)),
     Group("4 Blend and draw", [
-        BLEND, Node("render", "AtelierGenerateImage", {"model": Out("blend"), "latents": Out("encode")}),
+        replace(BLEND, inputs=BLEND.inputs | {"strength": 1.5}),  # the encoder's faces are near the mean, where a look is mild
+        Node("render", "AtelierGenerateImage", {"model": Out("blend"), "latents": Out("encode")}),
         Node("paste", "AtelierPasteFacesBack", WHERE)]),
     Group("5 Results", [save("save_pasted", Out("paste"), "toonify_folder/pasted")]),
 ]
