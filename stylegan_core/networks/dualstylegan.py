@@ -101,8 +101,8 @@ class Exemplar:
     """Seven blocks' (scale, shift) pairs, each [E, C, 1, 1]."""
     color: Tensor
     """[E, color rows, w_dim], the color rows after T_c."""
-    manner: Change | None = None
-    """What the fine layers add for it, where the network has manners."""
+    shares: Tensor | None = None
+    """[E, manners] of each manner of drawing, where the network has any."""
 
     def __len__(self) -> int:
         return len(self.color)
@@ -113,8 +113,7 @@ class Exemplar:
             return x if len(x) == 1 else x[i : i + 1]
 
         blocks = tuple(((one(a), one(b)), (one(c), one(d))) for (a, b), (c, d) in self.structure)
-        manner = None if self.manner is None else {name: one(x) for name, x in self.manner.items()}
-        return Exemplar(blocks, one(self.color), manner)
+        return Exemplar(blocks, one(self.color), None if self.shares is None else one(self.shares))
 
 
 def near_identity(w_dim: int) -> FullyConnected:
@@ -263,8 +262,8 @@ class DualStyleGAN(nn.Module):
         blocks: Any = list(self.structure)
         structure = tuple(block.statistics(styles[:, place.row])
                           for block, place in zip(blocks, self.places, strict=True))
-        manner = None if self.manners is None else self.manners(ws[:, list(self.rows)])
-        return Exemplar(structure, self.tone(ws), manner)
+        shares = None if self.manners is None else self.manners.shares(ws[:, list(self.rows)])
+        return Exemplar(structure, self.tone(ws), shares)
 
     def tone(self, ws: Tensor) -> Tensor:
         """T_c of the color rows of ws [E, num_ws, w_dim] -> [E, color rows, w_dim]."""
@@ -298,15 +297,16 @@ class DualStyleGAN(nn.Module):
 
     def render(self, ws: Tensor, exemplar: Exemplar, weights: Sequence[float], noise_mode: NoiseMode = "const",
                noise: list[Tensor] | None = None, generator: torch.Generator | None = None,
-               hook: LayerHook | None = None) -> Tensor:
+               hook: LayerHook | None = None, change: Change | None = None) -> Tensor:
         """The tensor-level call: ws [B, num_ws, w_dim], num_weights floats; differentiable in ws and exemplar.
 
-        hook: sees the features after the residual blocks.
+        hook: sees the features after the residual blocks. change: of the fine layers, in place of the exemplar's manner.
         """
         batch = _common_batch(len(ws), len(exemplar.structure[0][0][0]), len(exemplar.color))
-        if exemplar.manner and len(next(iter(exemplar.manner.values()))) > 1:  # layers of its own for each picture
+        if exemplar.shares is not None and len(exemplar.shares) > 1:  # layers of its own for each picture
             return torch.cat([self.render(ws[i % len(ws)][None], exemplar.pick(i), weights, noise_mode,
-                                          noise and [m if len(m) == 1 else m[i : i + 1] for m in noise], generator, hook)
+                                          noise and [m if len(m) == 1 else m[i : i + 1] for m in noise], generator, hook,
+                                          change)
                               for i in range(batch)])
         ws = self.mix_colors(ws, exemplar.color, weights[STRUCTURE_PLACES:]).expand(batch, -1, -1)
         parts = zip(self.places, self.structure, exemplar.structure, weights[:STRUCTURE_PLACES], strict=True)
@@ -321,12 +321,14 @@ class DualStyleGAN(nn.Module):
         bounded = HookUpTo(residual, COARSE) if hook is None else residual
         given = {"noise_mode": noise_mode, "noise": noise, "generator": generator, "hook": bounded}
         shares = dict(zip(self.rows, weights[STRUCTURE_PLACES:], strict=True))
-        if not exemplar.manner or not any(shares.values()):
+        if change is None and exemplar.shares is not None and any(shares.values()):
+            change = self.manners(exemplar.shares)  # type: ignore[misc]
+        if not change:
             return self.base.synthesis(ws, **given)
         if hook is None:  # one that cuts features needs cut maps
             maps: Any = noise or self.base.synthesis.noise_maps(ws, noise_mode, None, generator)
-            given["noise"] = papered(self.base.synthesis, exemplar.manner, shares, maps)
-        return functional_call(self.base.synthesis, changed(self.base.synthesis, exemplar.manner, shares), (ws,), given)
+            given["noise"] = papered(self.base.synthesis, change, shares, maps)
+        return functional_call(self.base.synthesis, changed(self.base.synthesis, change, shares), (ws,), given)
 
     def mix_colors(self, ws: Tensor, color: Tensor, weights: Sequence[float]) -> Tensor:
         """Row k: weight * color + (1 - weight) * ws (section 3.2); rows of weight 0 are the given ones exactly."""

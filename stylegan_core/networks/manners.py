@@ -22,7 +22,7 @@ TILE = 64
 """Cells after which a manner's paper (a pattern added to the noise maps) repeats."""
 NOISE = "noise_const"
 Change = Mapping[str, Tensor]
-"""Name below `synthesis.` -> what is added to that tensor, [E, *shape]; to a noise map, as a tile [E, TILE, TILE]."""
+"""Name below `synthesis.` -> what is added to that tensor, [1, *shape]; to a noise map, as a tile [1, TILE, TILE]."""
 
 
 def change_shapes(tensors: Iterator[tuple[str, Shape]]) -> Iterator[tuple[str, Shape]]:
@@ -44,7 +44,8 @@ def simplex(x: Tensor) -> Tensor:
 
 
 class Manners(nn.Module):
-    """color rows of styles -> what they change in the fine layers."""
+    """color rows of styles -> shares of the manners, and these -> what they change in the fine layers: megabytes a style, so
+    that only a picture that is drawn has its own."""
 
     def __init__(self, shapes: Mapping[str, Shape], count: int, w_dim: int) -> None:
         """shapes: of change_shapes. The gate's last output stands for no change, a photograph; it is all there is at first."""
@@ -61,13 +62,15 @@ class Manners(nn.Module):
         """Color rows of style codes [E, R, w_dim] -> share of each manner [E, count]; the rest to 1 is photographic."""
         return simplex(self.gate(color[:, -1]))[:, :-1]
 
-    def forward(self, color: Tensor) -> dict[str, Tensor]:
-        shares = self.shares(color)
-        return {name: torch.einsum("ek,k...->e...", shares, self.get_parameter(own)) for name, own in self.names.items()}
+    def forward(self, shares: Tensor) -> dict[str, Tensor]:
+        """One picture's shares [1, count] -> its change; manners without a share are not read."""
+        used = shares[0].nonzero()[:, 0]
+        return {name: torch.einsum("ek,k...->e...", shares[:, used], self.get_parameter(own)[used])
+                for name, own in self.names.items()}
 
 
 def changed(synthesis: Synthesis, change: Change, weights: Mapping[int, float]) -> dict[str, Tensor]:
-    """One picture's change (E = 1) -> the tensors that a synthesis is called with; noise maps apart (see papered).
+    """One picture's change -> the tensors that a synthesis is called with; noise maps apart (see papered).
 
     weights: by the row of ws that styles a layer.
     """

@@ -134,7 +134,12 @@ class DualTrainer(Trainer):
     def _plain(self, x: DualInputs) -> Tensor:
         """The faces of the generator inside."""
         ws: Any = x.intrinsic if x.content is None else x.content
-        return _small(self.G.base.synthesis(ws, self.noise_mode, x.noise))
+        return _small(self.draw_plain(ws, x.noise))
+
+    def draw_plain(self, ws: Tensor, noise: list[Tensor] | None = None) -> Tensor:
+        """[B, num_ws, w_dim] -> faces of the generator inside, in 16 bits where that was asked for."""
+        with torch.autocast(ws.device.type, torch.bfloat16, enabled=self.bfloat16):
+            return self.G.base.synthesis(ws, self.noise_mode, noise).to(ws.dtype)
 
 
 def _of(x: PhaseInputs) -> DualInputs:

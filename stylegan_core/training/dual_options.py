@@ -10,7 +10,7 @@ from ..errors import InvalidInput
 from .dual import STAGE_3
 
 AUTO = "auto"
-MAY_CHANGE = ("micro_batch", "preview_every", "save_every")
+MAY_CHANGE = ("micro_batch", "preview_every", "save_every", "bfloat16")
 """A run may be fitted to another device, and shown and saved more often."""
 
 
@@ -49,6 +49,8 @@ class DualOptions:
     seed: int = 0
     preview_every: int = 100
     save_every: int = 100
+    bfloat16: bool = False
+    """Stages II and III draw in 16 bits where no regularization differentiates twice; see TransferOptions."""
 
     def __post_init__(self) -> None:
         if self.kind != AUTO and self.kind not in STAGE_3:

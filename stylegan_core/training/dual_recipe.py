@@ -246,7 +246,8 @@ class _Recipe:
         if options.kind == AUTO:
             self.notes.append(f"The drawings were taken for {kind} (their persons lie {codes.distance:.2f} from the faces).")
         structure = options.structure if self.start is None or self.start.fresh else 0.0
-        more = {name: getattr(options, name) for name in ("seed", "batch_size", "micro_batch", "preview_every", "save_every")}
+        more = {name: getattr(options, name) for name in ("seed", "batch_size", "micro_batch", "preview_every", "save_every",
+                                                           "bfloat16")}
         return published_plan(kind, structure, options.style, **more)
 
     def _trained(self, data: PictureSet, codes: DrawnCodes) -> DualStyleGAN:

@@ -107,7 +107,7 @@ class DualStages(Optimization[DualStyleGAN]):
         trainer = self.trainer = DualTrainer(own, judge, average.requires_grad_(False), self.plan.training,  # type: ignore[arg-type]
                                              self.plan.stages[0].weights, (features or Features.embedded()).to(device),
                                              identity or IdentityLoss.embedded().to(device), reduce=self.processes.sum)
-        trainer.noise_mode = "const"
+        trainer.noise_mode, trainer.bfloat16 = "const", self.plan.bfloat16
         for tag, adam in start.adam.items():
             if adam is not None:
                 set_adam(trainer.optimizers[tag], trainer.network(tag), adam)
@@ -185,7 +185,7 @@ class DualStages(Optimization[DualStyleGAN]):
         if self.encode is not None and i % ENCODED_EVERY == 0:
             extrinsic = self.encode(nn.functional.adaptive_avg_pool2d(base.synthesis(style, "const"), SIDE)).to(style)
         if name == "Gmain":
-            target = base.synthesis(mixed, "const")
+            target = self.trainer.draw_plain(mixed)
         return DualInputs(intrinsic=content, extrinsic=extrinsic, target=target, reals=self._reals(name, batch, rows))
 
     def _of_drawings(self, stage: Stage, i: int, name: Phase, batch: int, draw: torch.Generator, rows: Tensor) -> DualInputs:
@@ -220,7 +220,7 @@ class DualStages(Optimization[DualStyleGAN]):
         draw = generator_for(self.plan.seed, self.done, "score")
         if self.reals is not None:
             return self._here(self.reals(draw, batch)[rows])
-        return self.trainer.G.base.synthesis(self._w(batch, draw)[rows], "const")
+        return self.trainer.draw_plain(self._w(batch, draw)[rows])
 
     def _here(self, tensor: Tensor) -> Tensor:
         return tensor.to(self._like)

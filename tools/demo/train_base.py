@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from stylegan_core.networks.generators.base import StyledLayer
 from stylegan_core.networks.generators.mobile_layers import haar
 from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 from stylegan_core.networks.mapping import MappingConfig
@@ -23,6 +24,8 @@ from tools.demo.fitting import Fit, fit, load_pairs, to_model_range
 from tools.demo.recipe import student_ws
 from tools.demo.sample_teacher import load_teacher
 
+SOLVED = 96
+"""Samples that the head is solved on."""
 CONFIG = MobileStyleGANConfig(mapping=MappingConfig(num_ws=17), channels=(512, 512, 512, 512, 512, 256))
 
 
@@ -44,19 +47,26 @@ def cut_teacher(folder: Path) -> MobileStyleGAN:
 
 
 @torch.no_grad()
-def solve_head(student: MobileStyleGAN, images: np.ndarray, count: int = 96) -> None:
-    """Least squares of the wavelet bands of `count` samples on the last features; style starts at 1."""
-    head, inputs = student.synthesis.head, []
-    handle = head.register_forward_hook(lambda _m, args, _o: inputs.append(args[0]))
+def solve_head(student: MobileStyleGAN, samples: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """Least squares of the wavelet bands of pictures on the last features; style starts at 1.
+
+    samples: ws and the picture [1, 3, S, S] that they shall give.
+    """
+    head, last = student.synthesis.head, {}
+
+    def keep(_: StyledLayer, x: Tensor) -> Tensor:
+        last["features"] = x
+        return x
+
     head.affine.weight.zero_()
     width = head.weight.shape[1]
     gram, cross = torch.zeros(width + 1, width + 1, dtype=torch.float64), torch.zeros(width + 1, 12, dtype=torch.float64)
-    for i in range(count):
-        student.synthesis(student_ws(student.mapping, i))
-        x = torch.cat([inputs.pop()[0].flatten(1), torch.ones(1, 128 * 128)]).double()
+    for ws, image in samples:
+        student.synthesis(ws, hook=keep)
+        features = last["features"][0].flatten(1)
+        x = torch.cat([features, torch.ones(1, features.shape[1])]).double()
         gram += x @ x.T
-        cross += x @ haar(to_model_range(images[i : i + 1]))[0].flatten(1).T.double()
-    handle.remove()
+        cross += x @ haar(image)[0].flatten(1).T.double()
     ridge = 1e-4 * gram.diagonal().mean() * torch.eye(width + 1, dtype=torch.float64)
     solved = torch.linalg.solve(gram + ridge, cross).float()
     head.weight.copy_(solved[:-1].T[:, :, None, None] * math.sqrt(width))
@@ -74,7 +84,7 @@ def main() -> None:
     images = load_pairs(args.work, "faces")
     student = cut_teacher(args.data)
     if not (args.work / "base").exists():
-        solve_head(student, images)
+        solve_head(student, ((student_ws(student.mapping, i), to_model_range(images[i : i + 1])) for i in range(SOLVED)))
     trained = {n: p for n, p in student.synthesis.named_parameters() if n.startswith(("b64.", "b128.", "head."))}
 
     def pairs(_step: int, numbers: list[int], ws: Tensor) -> tuple[Tensor, Tensor]:

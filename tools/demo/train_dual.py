@@ -100,14 +100,14 @@ class Rendering:
         color = ws[:, list(dual.rows)] if lesson.style is None else tensors[code_name(STYLES[lesson.style])]
         change = {name: tensors[f"{m}/{name}"][None] for name in self.change[m]}
         weights = [self.faces.shaped(i)] * STRUCTURE_PLACES + [1.0] * len(dual.rows)
-        exemplar = Exemplar(self.structure[i], color, change)
+        exemplar = Exemplar(self.structure[i], color)
         if window is None:
-            return dual.render(ws, exemplar, weights)
+            return dual.render(ws, exemplar, weights, change=change)
         paper = {name: x for name, x in change.items() if name.endswith(NOISE)}
-        exemplar = Exemplar(self.structure[i], color, {name: x for name, x in change.items() if name not in paper})
+        rest = {name: x for name, x in change.items() if name not in paper}
         maps = papered(self.synthesis, paper, dict.fromkeys(dual.rows, 1.0), self.synthesis.noise_maps(ws, "const", None, None))
         maps = [window.cut(x) if x.shape[-1] > window.whole else x for x in maps]
-        return dual.render(ws, exemplar, weights, noise=maps, hook=window.hook)
+        return dual.render(ws, exemplar, weights, noise=maps, hook=window.hook, change=rest)
 
     def target(self, lesson: Lesson, window: Window | None = None) -> Tensor:
         whole = self.faces.targets[lesson.manner][lesson.face][None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -92,12 +94,40 @@ def test_without_color_weights_the_base_is_left_alone(dual) -> None:
 
 
 def test_shares_mix_the_changes_themselves(dual) -> None:
-    exemplar = [dual.exemplar_from_ws(code(dual, *shares)).manner for shares in ((1.0,), (0.0, 1.0), (0.25, 0.75))]
-    for name in exemplar[0]:
-        mixed = 0.25 * exemplar[0][name] + 0.75 * exemplar[1][name]
-        assert torch.allclose(exemplar[2][name], mixed, atol=1e-5), name
+    changes = [dual.manners(dual.exemplar_from_ws(code(dual, *shares)).shares) for shares in ((1.0,), (0.0, 1.0), (0.25, 0.75))]
+    for name in changes[0]:
+        mixed = 0.25 * changes[0][name] + 0.75 * changes[1][name]
+        assert torch.allclose(changes[2][name], mixed, atol=1e-5), name
         own = dual.manners.get_parameter(name.replace(".", "_"))
-        assert torch.allclose(exemplar[1][name][0], own[1], atol=1e-5), name
+        assert torch.allclose(changes[1][name][0], own[1], atol=1e-5), name
+
+
+def test_manners_without_a_share_are_not_read(dual) -> None:
+    """So that a picture costs as much of a hundred manners as of its own."""
+    style = code(dual, 1.0)
+    expected = drawn(dual, style)
+    for own in dual.manners.names.values():
+        dual.manners.get_parameter(own)[1:] = float("nan")
+    assert torch.equal(drawn(dual, style), expected)
+
+
+def test_what_a_bank_s_exemplars_keep_does_not_grow_with_the_fine_layers(dual) -> None:
+    styles = torch.cat([code(dual, 1.0)] * 5)
+    exemplar = dual.exemplar_from_ws(styles)
+    assert exemplar.shares.shape == (5, MANNERS)
+    plain = DualStyleGAN.over(dual.base, hidden=4).exemplar_from_ws(styles)
+    for mine, theirs in zip(exemplar.structure, plain.structure, strict=True):
+        assert [[x.shape for x in pair] for pair in mine] == [[x.shape for x in pair] for pair in theirs]
+    assert [name for name, value in vars(exemplar).items() if value is not None] == ["structure", "color", "shares"]
+
+
+def test_a_change_takes_the_place_of_the_exemplar_s(dual) -> None:
+    own, other = (dual.exemplar_from_ws(code(dual, *shares)) for shares in ((1.0,), (0.0, 1.0)))
+    ws = torch.randn(1, dual.num_ws, 16, generator=torch.Generator().manual_seed(1))
+    weights = [1.0] * dual.num_weights
+    swapped = dual.render(ws, own, weights, change=dual.manners(other.shares))
+    assert not torch.allclose(swapped, dual.render(ws, own, weights), atol=1e-3)
+    assert torch.equal(swapped, dual.render(ws, replace(own, shares=other.shares), weights))
 
 
 def test_the_changed_layers_draw_as_a_generator_that_has_them(dual) -> None:
