@@ -1,6 +1,6 @@
 """What each part of DualStyleGAN's training is good for: figure 10 of its paper (2203.13248) as a table and a sheet.
 
-    python -m benchmarks.stages WORK [--drawings FOLDER] [--px 128] [--iterations 60 160] [--sheet stages.png]
+    python -m benchmarks.stages WORK [--drawings FOLDER] [--px 128] [--iterations 40 100] [--sheet stages.png]
 
 The same training over base-256 (cut after its 64 px block: 128 px), from the same seed and equally long, without one of its
 parts each, and with augmented drawings. Without --drawings a program draws faces of base-256 in 24 styles, six of them once, so
@@ -227,7 +227,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--drawings", type=Path, help="a folder of drawings of one's own")
     parser.add_argument("--px", type=int, choices=(64, 128, WHOLE_PX), default=128)
-    parser.add_argument("--iterations", type=int, nargs=2, default=(60, 160), metavar=("II", "III"))
+    parser.add_argument("--iterations", type=int, nargs=2, default=(40, 100), metavar=("II", "III"))
     parser.add_argument("--only", nargs="*", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--sheet", type=Path, help="picture of some results")
     a = parser.parse_args()
