@@ -161,15 +161,19 @@ class RefineStyle(io.ComfyNode):
                                         tooltip="How fast the noise maps move that help the fit.")),
                 advanced(io.Int.Input("seed", default=0, min=0, max=MAX_SEED, control_after_generate=False,
                                       tooltip="Seed of the noise; the same seed gives the same result.")),
+                advanced(io.Boolean.Input("manner", default=True,
+                                          tooltip="Styles from outside the bank begin in the manner of drawing (strokes, "
+                                                  "paper) of the model that is nearest to their picture; off: with none.")),
             ],
             outputs=[StyleWire.Output("refined", tooltip="The refined styles, under their names."),
                      io.Image.Output("redrawn", tooltip="The drawings as the model redraws them.")])
 
     @classmethod
     def execute(cls, model: Resident, intrinsic: sg.Latents, style: sg.Styles, image: torch.Tensor, steps: int, lr_color: float,
-                lr_structure: float, contextual: float = 1.0, lr_noise: float = 0.1, seed: int = 0) -> io.NodeOutput:
+                lr_structure: float, contextual: float = 1.0, lr_noise: float = 0.1, seed: int = 0,
+                manner: bool = True) -> io.NodeOutput:
         dual = dual_on_device(model, GRADIENT_FACTOR)
-        options = sg.RefineOptions(steps, lr_color, lr_structure, lr_noise, contextual, seed=seed)
+        options = sg.RefineOptions(steps, lr_color, lr_structure, lr_noise, contextual, seed=seed, manner=manner)
         work, steps = sg.Refinement(dual, intrinsic, style.codes, to_core(image), options), progress()
         with saving_on_interrupt(lambda: save_styles(work, style.names)):
             refined = work.run(steps)

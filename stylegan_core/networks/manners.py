@@ -20,6 +20,8 @@ FROM = 64
 """Layers finer than so many pixels change."""
 TILE = 64
 """Cells after which a manner's paper (a pattern added to the noise maps) repeats."""
+SURE = 1.1
+"""How far a manner's output of the gate lies above all others where it alone is meant; from 1 on it has all shares."""
 NOISE = "noise_const"
 Change = Mapping[str, Tensor]
 """Name below `synthesis.` -> what is added to that tensor, [1, *shape]; to a noise map, as a tile [1, TILE, TILE]."""
@@ -61,6 +63,14 @@ class Manners(nn.Module):
     def shares(self, color: Tensor) -> Tensor:
         """Color rows of style codes [E, R, w_dim] -> share of each manner [E, count]; the rest to 1 is photographic."""
         return simplex(self.gate(color[:, -1]))[:, :-1]
+
+    def towards(self, head: Tensor, manner: int) -> Tensor:
+        """Image heads' rows of style codes [E, w_dim] -> the nearest rows that draw in this manner alone."""
+        weight, bias = (x[:-1] - x[-1:] for x in (self.gate.weight, self.gate.bias))
+        wanted = torch.zeros_like(bias)
+        wanted[manner] = SURE
+        off = wanted - torch.nn.functional.linear(head, weight, bias)
+        return head + off @ torch.linalg.pinv(weight.double()).to(weight).T
 
     def forward(self, shares: Tensor) -> dict[str, Tensor]:
         """One picture's shares [1, count] -> its change; manners without a share are not read."""

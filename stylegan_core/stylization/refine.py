@@ -13,6 +13,7 @@ from ..errors import InvalidInput
 from ..inversion.noise import map_scales
 from ..latents import Latents, ModelSignature, Space, codes_to_ws
 from ..losses.contextual import ContextualLoss
+from ..losses.features import Features
 from ..losses.perceptual import LPIPS
 from ..losses.regularizers import normalize_noise_
 from ..networks.dualstylegan import DualStyleGAN
@@ -20,6 +21,7 @@ from ..networks.encoders.psp import INPUT, prepare_portraits
 from ..networks.style_weights import Weights, parse_weights
 from ..options import check_numbers
 from ..runtime import OnStep
+from .manner import MannerJudge, nearest_manner
 from .noise import joint_noise_regularization
 
 
@@ -36,6 +38,8 @@ class RefineOptions:
     weights: Weights = 1.0
     chunk: int = 1
     seed: int = 0
+    manner: bool = True
+    """Styles without a manner of drawing begin with the one nearest to their picture, where the model has manners."""
 
     def __post_init__(self) -> None:
         check_numbers(self, "Refinement", ("chunk",))
@@ -145,6 +149,10 @@ class Refinement(Series[Refiner, Tensor]):
         self.model = frozen(dual)
         self.perceptual = frozen(perceptual or LPIPS.embedded(), like)
         self.contextual = frozen(contextual or ContextualLoss.embedded(), like)
+        self.judge: MannerJudge | None = None
+        if self.options.manner and dual.manners is not None:
+            self.judge = MannerJudge(frozen(Features.embedded(), like), self.perceptual)
+            self.extrinsic = Latents(extrinsic.ws(dual.base), "w+", ModelSignature.of(dual.base))
         self._codes: list[Latents] = []
         self._pictures: list[Tensor] = []
 
@@ -156,8 +164,14 @@ class Refinement(Series[Refiner, Tensor]):
     def begin(self, first: int) -> Refiner:
         which = list(range(first, min(first + self.options.chunk, self.count)))
         maps = None if self.noise is None else [n if len(n) == 1 else n[which] for n in self.noise]
-        return Refiner(self.model, self.intrinsic.pick(which), self.extrinsic.pick(which), self.images[which], self.options,
+        return Refiner(self.model, self.intrinsic.pick(which), self._in_manners(which), self.images[which], self.options,
                        self.perceptual, self.contextual, maps)
+
+    def _in_manners(self, which: list[int]) -> Latents:
+        if self.judge is None:
+            return self.extrinsic.pick(which)
+        return Latents.combine([nearest_manner(self.model, self.intrinsic.pick(i), self.extrinsic.pick(i),
+                                               self.images[i : i + 1], self.judge)[0] for i in which])
 
     def keep(self, work: Refiner, found: Tensor) -> None:
         self._pictures.append(found)
