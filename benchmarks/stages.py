@@ -165,7 +165,7 @@ def layout_distance(a: Tensor, b: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Test:
+class Trial:
     """Faces under exemplars, and judges. One row a pair."""
 
     faces: Tensor
@@ -200,7 +200,7 @@ class Test:
 
 
 @torch.no_grad()
-def make_test(whole: Generator, base: Generator, drawings: DrawingSet, known: bool) -> Test:
+def make_trial(whole: Generator, base: Generator, drawings: DrawingSet, known: bool) -> Trial:
     """FACES faces under the first drawing of each of up to EXEMPLARS styles. whole: as of Bench. known: the program drew
     them."""
     names = list(dict.fromkeys(drawings.styles))
@@ -215,7 +215,7 @@ def make_test(whole: Generator, base: Generator, drawings: DrawingSet, known: bo
     plain, truth, shape = (None if x is None else resize_area(x, base.img_resolution) for x in (plain, truth, shape))
     assert plain is not None
     small = drawings.at(base)
-    return Test(faces[:, : base.num_ws], plain, small.images[which], small.extrinsic[which], rare, truth, shape)
+    return Trial(faces[:, : base.num_ws], plain, small.images[which], small.extrinsic[which], rare, truth, shape)
 
 
 def table(rows: dict[str, dict[str, float]]) -> str:
@@ -239,18 +239,18 @@ def main() -> None:
     encoder: PortraitEncoder = sg.load(sg.builtin("encoder"))  # type: ignore[assignment]
     drawings = prepared(a.work, a.drawings, whole, encoder)
     bench = Bench(base, whole, encoder, drawings, a.work / f"{a.px}", tuple(a.iterations))
-    test = make_test(whole, base, drawings, a.drawings is None)
+    trial = make_trial(whole, base, drawings, a.drawings is None)
     rows: dict[str, dict[str, float]] = {}
-    pictures: dict[str, Tensor] = {"face": test.plain, "exemplar": test.exemplars}
-    if test.truth is not None:
-        rows["the program itself"] = test.numbers(test.truth, test.shape)
-        pictures["truth"] = test.truth
+    pictures: dict[str, Tensor] = {"face": trial.plain, "exemplar": trial.exemplars}
+    if trial.truth is not None:
+        rows["the program itself"] = trial.numbers(trial.truth, trial.shape)
+        pictures["truth"] = trial.truth
     stage_1 = fresh_start(base, JUDGE_PX, HIDDEN).average
-    rows["stage I alone"] = test.numbers(test.drawn(stage_1), test.drawn(stage_1, color=False))
+    rows["stage I alone"] = trial.numbers(trial.drawn(stage_1), trial.drawn(stage_1, color=False))
     for name in a.only:
         dual = bench.trained(VARIANTS[name])
-        pictures[name] = test.drawn(dual)
-        rows[name] = test.numbers(pictures[name], test.drawn(dual, color=False))
+        pictures[name] = trial.drawn(dual)
+        rows[name] = trial.numbers(pictures[name], trial.drawn(dual, color=False))
         print(name, rows[name], flush=True)
     print(table(rows))
     if a.sheet:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks.drawn import RARE, DrawingSet
-from benchmarks.stages import VARIANTS, Bench, Test, Variant, kept, layout_distance, table, uninitialized
+from benchmarks.stages import VARIANTS, Bench, Trial, Variant, kept, layout_distance, table, uninitialized
 from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 from stylegan_core.networks.mapping import MappingConfig
 from stylegan_core.training.dual_start import fresh_start
@@ -92,7 +92,7 @@ def test_without_stage_i_layers_begin_as_any_other() -> None:
 def test_numbers_are_nought_where_nothing_differs() -> None:
     x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(5)) * 2 - 1
     y = x.flip(2)
-    same = Test(torch.zeros(2, 14, 16), x, x, torch.zeros(2, 14, 16), torch.tensor([False, True]), x, y)
+    same = Trial(torch.zeros(2, 14, 16), x, x, torch.zeros(2, 14, 16), torch.tensor([False, True]), x, y)
     found = same.numbers(x, y)
     assert all(abs(found[name]) < 1e-4 for name in ("style", "identity", "layout", "truth", "rare", "shape"))
     assert same.numbers(x, x)["shape"] == pytest.approx(1)
