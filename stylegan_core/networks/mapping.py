@@ -34,6 +34,10 @@ class MappingConfig:
     label: Literal["embed", "concat"] = "embed"
     """embed: y = N(E c), x = [N(z), y] (NVIDIA torch, ADA); concat: x = N([z, c W]) (TensorFlow StyleGAN 1 and 2)."""
 
+    def __post_init__(self) -> None:
+        if not 0 < self.lr_multiplier < math.inf:
+            raise InvalidInput(f"A mapping network got lr_multiplier {self.lr_multiplier}; use a number above 0.")
+
 
 def normalize_2nd_moment(x: Tensor, eps: float = 1e-8) -> Tensor:
     """[..., C] -> same, RMS 1 along the last axis (pixel norm)."""

@@ -40,6 +40,15 @@ def test_what_files_write_passes(name, value) -> None:
     check_facts(StyleGAN2Config, {name: value})
 
 
+@pytest.mark.parametrize(("name", "value", "words"), [
+    ("resample_kernel", [1.0] * 100_000, "64 at most"),
+    ("lr_multiplier", 0, "above 0"), ("lr_multiplier", float("nan"), "above 0")])
+def test_a_number_that_no_network_has_is_refused_before_it_costs_anything(name, value, words) -> None:
+    tensors = {key: torch.empty(tensor.shape) for key, tensor in tiny_stylegan2().state_dict().items()}
+    with pytest.raises(sg.LoadError, match=words):
+        configure("stylegan2", ConvertedState(tensors, {name: value}))  # type: ignore[arg-type]
+
+
 def test_a_mistake_of_ours_is_not_the_files(monkeypatch) -> None:
     model = tiny_stylegan2()
     tensors = {key: torch.empty(tensor.shape) for key, tensor in model.state_dict().items()}
