@@ -22,7 +22,7 @@ def resample_kernel(taps: Sequence[float] | Sequence[Sequence[float]] | Tensor =
     """[T] taps (their outer product) or [T, T] -> [T, T] float32 of sum 1."""
     kernel = torch.as_tensor(taps, dtype=torch.float32, device="cpu")  # real even where a network is built on "meta"
     if not 1 <= kernel.ndim <= 2 or max(kernel.shape) > MAX_TAPS:
-        raise InvalidInput(f"A resample kernel has shape {list(kernel.shape)}; give 1-D or square 2-D, {MAX_TAPS} at most.")
+        raise InvalidInput(f"A resample kernel is {list(kernel.shape)}; use 1-D or square 2-D taps, {MAX_TAPS} at most.")
     kernel = torch.outer(kernel, kernel) if kernel.ndim == 1 else kernel
     if kernel.shape[0] != kernel.shape[1] or not kernel.isfinite().all() or float(kernel.sum()) == 0:
         raise InvalidInput(f"A resample kernel has shape {list(kernel.shape)}; give finite 1-D or square 2-D taps, sum not 0.")
