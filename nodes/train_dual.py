@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
 from comfy_api.latest import io
 from torch import Tensor
 
 from .. import stylegan_core as sg
 from ..stylegan_core.latents.signature import fingerprint
-from ..stylegan_core.runtime import fast_type
 from ..stylegan_core.training import PictureSet
 from ..stylegan_core.training.data import some_of
 from ..stylegan_core.training.dual import STAGE_3
@@ -82,8 +80,7 @@ class TrainDualStyleGAN(io.ComfyNode):
         folder, bar, seed = files.run_folder(run), progress(), seed & LARGEST
         device = on_device(base, encoder, *([styled] if styled else []), batch=GRADIENT_FACTOR)
         dual = base.core if isinstance(base.core, sg.DualStyleGAN) else None
-        options = replace(PRESETS[preset].scaled(length), kind=kind, seed=seed, faces=faces,
-                          bfloat16=fast_type(device) is torch.bfloat16)
+        options = replace(PRESETS[preset].scaled(length).on(device), kind=kind, seed=seed, faces=faces)
         start = None if dual is None else start_from(dual, data.resolution, seed)
         told = f"The training was interrupted; with resume on, {folder.name} goes on where it stopped."
         with saving_on_interrupt(lambda: told):

@@ -6,15 +6,12 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from ..checkpoints import SAFETENSORS, check_target, load, save
 from ..checkpoints.saving import lineage
 from ..errors import InvalidInput
 from ..networks.dualstylegan import DualStyleGAN
 from ..networks.generators.base import Generator
 from ..networks.info import ModelInfo
-from ..runtime import fast_type
 from ..training.dual import STAGE_3
 from ..training.dual_options import AUTO, PRESETS, DualOptions
 from ..training.dual_recipe import MODEL, OnStage, train_dual
@@ -89,7 +86,7 @@ def _options(a: argparse.Namespace, device: str) -> DualOptions:
     skipped = [part.strip() for part in a.skip.split(",") if part.strip()]
     if unknown := [part for part in skipped if part not in SKIPPED]:
         raise InvalidInput(f'There is no stage "{unknown[0]}" to skip; use {", ".join(SKIPPED)}.')
-    return replace(preset, align=not a.no_align, faces=not a.no_faces, bfloat16=fast_type(device) is torch.bfloat16, **changes,
+    return replace(preset.on(device), align=not a.no_align, faces=not a.no_faces, **changes,
                    **{SKIPPED[part]: 0 for part in skipped})
 
 

@@ -6,7 +6,10 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import torch
+
 from ..errors import InvalidInput
+from ..runtime import fast_type
 from .dual import STAGE_3
 
 AUTO = "auto"
@@ -72,6 +75,10 @@ class DualOptions:
                  for name in ("destylize_steps", "refine_steps", "sampler_epochs")}
         shares = {name: getattr(self, name) * length for name in ("finetune_kimg", "structure", "style")}
         return self if length == 1 else replace(self, **steps, **shares)
+
+    def on(self, device: str | torch.device) -> DualOptions:
+        """In 16 bits where the device computes in them."""
+        return replace(self, bfloat16=fast_type(device) is torch.bfloat16)
 
     def plain(self) -> dict[str, Any]:
         return asdict(self)

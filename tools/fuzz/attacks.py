@@ -245,8 +245,7 @@ def packed_codes(rng: random.Random, size: int) -> Attack:
 Kind = Callable[[random.Random, int], Attack]
 KINDS: tuple[Kind, ...] = (
     npy_header, prefixes, names_again, colliding, memo_numbers, long_key, hidden_directory, encoded, wide_texts, flood, views,
-    safetensors_text, graph, codes, overlapping,
-    packed_codes,
+    safetensors_text, graph, codes, overlapping, packed_codes,
 )
 
 

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from stylegan_core import errors
@@ -17,6 +18,7 @@ from .world import Soak
 HOSTILE = ("", " ", "\n", "../../x", "a\0b", "\x1b[31m", "%s{0}", "x" * 5000, "\u202egnp", "-1", "nan", "1e999")
 MOST = 1 << 17
 """Whole numbers beyond it ask for more memory than the machine has; seeds aside."""
+STATUS = Path("/proc/self/status")
 LARGE = 300
 """Megabytes of memory more than ever before, which are worth a line."""
 USUAL = {"frames": 2, "count": 16, "batch_size": 1, "steps": 2, "kimg": 0.01}
@@ -37,7 +39,8 @@ OURS = {name for name, kind in vars(errors).items() if isinstance(kind, type) an
 def peak() -> int:
     """Megabytes that this process held at most; 0 where the system does not tell."""
     try:
-        return next(int(line.split()[1]) >> 10 for line in open("/proc/self/status") if line[:6] == "VmHWM:")
+        lines = STATUS.read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) >> 10 for line in lines if line[:6] == "VmHWM:")
     except (OSError, StopIteration):
         return 0
 

@@ -16,7 +16,7 @@ from stylegan_core.errors import InvalidInput, LatentMismatch
 from stylegan_core.latents import Latents, ModelSignature
 from stylegan_core.networks.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from stylegan_core.networks.mapping import MappingConfig
-from stylegan_core.training import dual_recipe
+from stylegan_core.training import dual_options, dual_recipe
 from stylegan_core.training.data import prepare_pictures
 from stylegan_core.training.dual_codes import work_through
 from stylegan_core.training.dual_options import PRESETS, PUBLISHED, DualOptions, choose_kind, gave_up
@@ -257,3 +257,9 @@ def test_work_is_kept_item_by_item_and_half_files_are_made_again(tmp_path) -> No
     found = work_through(tmp_path, 3, make, Processes())
     assert made == [0, 1, 2, 1, 2] and [facts["i"] for _, facts in found] == [0, 1, 2]
     assert [float(tensors["x"][0]) for tensors, _ in found] == [0.0, 1.0, 2.0]
+
+
+def test_a_device_decides_on_16_bits(monkeypatch) -> None:
+    for found, wanted in ((torch.bfloat16, True), (torch.float16, False), (None, False)):
+        monkeypatch.setattr(dual_options, "fast_type", lambda device, found=found: found)
+        assert OPTIONS.on("cpu") == replace(OPTIONS, bfloat16=wanted)
