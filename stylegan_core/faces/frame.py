@@ -10,7 +10,7 @@ from torch import Tensor
 from ..errors import InvalidInput
 from ..networks.detector import MTCNN
 from .align import face_quad
-from .detection import detect_faces
+from .detection import detect_faces, roll
 
 FRAME_POINTS = torch.tensor([[0.385, 0.475], [0.615, 0.475], [0.5, 0.615], [0.405, 0.735], [0.595, 0.735]])
 """The five points of an average face in FFHQ's frame, as shares of the side."""
@@ -51,7 +51,7 @@ class FaceMeasures:
         along = (nose @ down) / length.square()
         side = (nose - along * down) @ across / width.square()
         return cls(float((points[4] - points[3]).norm() / width), float(length / width), float(side),
-                   float(along) - FRONTAL_NOSE, float(torch.atan2(across[1], across[0])))
+                   float(along) - FRONTAL_NOSE, roll(points))
 
     def shape_distance(self, other: FaceMeasures) -> float:
         """0 for equal proportions; 1 is as far as a caricature goes."""

@@ -84,7 +84,7 @@ def test_a_head_that_leans_far_is_looked_at_in_the_turn_in_which_it_leans_less(m
     seen = iter([[leaning(58, 0.9973)], [leaning(-32, 0.999)], [], []])
     monkeypatch.setattr("stylegan_core.faces.detection.detect_faces", lambda *a, **k: [next(seen)])
     (face,) = find_faces(torch.zeros(1, 3, 100, 100))[0]
-    assert face.turn == 1 and face.score == 0.999 and abs(roll(leaning(58, 1.0)) - 58) < 1e-3
+    assert face.turn == 1 and face.score == 0.999 and abs(math.degrees(roll(leaning(58, 1.0).points)) - 58) < 1e-3
 
 
 def test_no_face_says_that_turning_was_tried() -> None:
