@@ -12,8 +12,8 @@ from .loading import load
 from .safetensors_file import SUFFIXES as SAFETENSORS
 from .safetensors_file import read_json, write_safetensors
 from .saving import lineage, save
-from .writing import check_target, write_bytes, write_file
+from .writing import check_folder, check_target, write_bytes, write_file
 
 __all__ = ["HEADINGS", "LATENT_SUFFIXES", "LAYOUTS", "MODEL_SUFFIXES", "SAFETENSORS", "Contents", "ConvertedState", "Facts",
-           "Layout", "SourceState", "build", "check_target", "inspect", "lineage", "load", "load_latents", "read_file",
-           "read_json", "save", "save_latents", "sha256_of", "write_bytes", "write_file", "write_safetensors"]
+           "Layout", "SourceState", "build", "check_folder", "check_target", "inspect", "lineage", "load", "load_latents",
+           "read_file", "read_json", "save", "save_latents", "sha256_of", "write_bytes", "write_file", "write_safetensors"]

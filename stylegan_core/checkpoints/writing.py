@@ -36,23 +36,49 @@ def check_target(path: str | Path, suffixes: Sequence[str], overwrite: bool, add
     there or can be. Nothing is made yet. Raises InvalidInput for a name that can't be, and for a file that exists unless
     `overwrite`."""
     path = Path(path)
-    if not path.name or "\0" in str(path) or len(os.fsencode(path.name)) > MAX_NAME:
+    if not path.name or "\0" in str(path) or len(path.name.encode(errors="replace")) > MAX_NAME:
         raise InvalidInput(f"The name {_short(path)} can't be a file's; use one of 1 to {MAX_NAME} plain characters.")
     if path.suffix.lower() not in suffixes:
         if not add:
             raise InvalidInput(f'"{path.name}" does not end in {", ".join(suffixes)}; give it such an ending.')
         path = path.with_name(path.name + suffixes[0])
-    try:
+    if _status(path, "a file"):
         if path.is_dir():
             raise InvalidInput(f"{_short(path)} is a folder; give a file name in it.")
-        if path.exists() and not overwrite:
+        if not overwrite:
             raise InvalidInput(f"{path.name} exists already; choose another name or allow overwriting.")
-        above = next(p for p in path.absolute().parents if p.exists())
-        if not above.is_dir():
-            raise InvalidInput(f"{_short(above)} is a file, so {path.name} can't lie in it; choose another place.")
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"The name {_short(path)} can't be a file's ({_why(error)}); use a shorter, plain one.") from error
+    check_folder(Path(os.path.realpath(path)).parent, path.name)
     return path
+
+
+def check_folder(folder: str | Path, name: str = "") -> Path:
+    """A folder that is there or can be made and takes files, tried with a byte of which nothing stays: told before work begins.
+    name: of the file that is to lie in it. Raises InvalidInput, SaveError."""
+    folder = Path(folder)
+    _status(folder, "a folder")
+    above = next(p for p in (folder, *folder.absolute().parents) if os.path.lexists(p))
+    if not above.is_dir():
+        found = f"{_short(above)} is a {'file' if above.exists() else 'link that leads nowhere'}"
+        if above == folder and not name:
+            raise InvalidInput(f"{found}; give a folder.")
+        raise InvalidInput(f"{found}, so {name or folder.name} can't lie in it; choose another place.")
+    try:
+        with _temporary(above) as (_, file):
+            file.write(b"0")
+            file.flush()
+    except OSError as error:
+        raise _save_error(error, above / (name or folder.name), 0) from error
+    return folder
+
+
+def _status(path: Path, what: str) -> os.stat_result | None:
+    """Of a path that is there; None for one that may be. Raises InvalidInput for one that can't."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"The name {_short(path)} can't be {what}'s ({_why(error)}); use another.") from error
 
 
 def write_file(path: Path, write: Callable[[BinaryIO], Any], overwrite: bool = False, size: int = 0) -> Path:
@@ -88,7 +114,7 @@ def write_bytes(path: Path, data: bytes | memoryview, overwrite: bool = False) -
 
 def remove_stale(folder: Path) -> None:
     """Remove what dead writers left in a folder; what a living one holds stays."""
-    for left in folder.glob(f"{PREFIX}*{SUFFIX}"):
+    for left in filter(Path.is_file, folder.glob(f"{PREFIX}*{SUFFIX}")):
         with contextlib.suppress(OSError):
             if fcntl:
                 with left.open("rb") as file:
@@ -162,7 +188,8 @@ def _check_room(target: Path, size: int) -> None:
 
 def _full(target: Path, size: int, free: int) -> SaveError:
     missing = max(size - free, 0)
-    need = f"{missing} bytes are missing of the {size} it needs" if missing else f"the space ran out on the way to {size} bytes"
+    need = f"{missing} bytes are missing of the {size} it needs" if missing else \
+        f"the space ran out on the way to {size} bytes" if size else "no space is left"
     return SaveError(f"The disk of {target.name} is full: {need}; free some space or save elsewhere.", True,
                      missing or None)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from ..checkpoints import check_folder
 from ..errors import AtelierError, InvalidInput
 from ..pictures.files import SUFFIXES
 from ..runtime import is_out_of_memory
@@ -20,6 +21,7 @@ SHOWN = 20
 
 def pictures_of(folder: Path, out: Path) -> dict[str, Path]:
     """The folder's picture files by the name their results get: the stem, or stem and ending where two share a stem."""
+    check_folder(out)
     if folder.resolve() == out.resolve():
         raise InvalidInput(f"{out} is the folder of the photographs; write the results into another one (--out).")
     files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())

@@ -199,5 +199,5 @@ def _cache_of(data: Path) -> Iterator[Path]:
     if beside:
         yield beside
         return
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps what is mapped
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps what is open
         yield Path(folder)

@@ -11,8 +11,9 @@ from typing import IO, Any, TypeVar
 from torch import Tensor
 
 from ..checkpoints.containers import read_file
+from ..checkpoints.json_text import parse_json
 from ..checkpoints.safetensors_file import read_json, write_safetensors
-from ..checkpoints.writing import FULL, write_bytes
+from ..checkpoints.writing import FULL, check_folder, write_bytes
 from ..errors import InvalidInput, LoadError, SaveError, TrainingStopped
 
 VERSION = 1
@@ -32,14 +33,9 @@ class RunFolder:
         Raises InvalidInput: a run is there and resume is off; another version's; settings differ beyond `may_change`; in use;
         not writable.
         """
-        self.path = Path(path)
-        try:
-            (self.path / STATES).mkdir(parents=True, exist_ok=True)
-            self._lock: IO[str] | None = _lock(self.path / LOCK)
-        except PermissionError as error:
-            raise InvalidInput(f"{self.path} can't be written to; choose a folder of your own.") from error
-        except (FileExistsError, NotADirectoryError) as error:
-            raise InvalidInput(f"{self.path} is a file; give a folder for the run.") from error
+        self.path = check_folder(path)
+        check_folder(self.path / STATES).mkdir(parents=True, exist_ok=True)
+        self._lock: IO[str] | None = _lock(self.path / LOCK)
         try:
             self._settle(json.loads(json.dumps(settings)), resume, may_change)
         except BaseException:
@@ -55,15 +51,14 @@ class RunFolder:
 
     def _compare(self, file: Path, settings: dict[str, Any], resume: bool, may_change: tuple[str, ...]) -> None:
         try:
-            stored = json.loads(file.read_text(encoding="utf-8"))
+            stored = parse_json(file.read_bytes())
             version, old = stored.get("version"), stored.get("settings")
         except (ValueError, AttributeError) as error:
             raise InvalidInput(f"{file} is damaged ({error}); start a run in another folder.") from error
         if version != VERSION or not isinstance(old, dict):
             raise InvalidInput(f"{self.path} holds a run of version {version} and this is version {VERSION}; use the program "
                                f"that began it, or another folder.")
-        if not resume:
-            raise InvalidInput(f"{self.path} holds a run already; resume it or choose another folder.")
+        _check_new(self.path, resume)
         differ = [k for k in {**old, **settings} if old.get(k) != settings.get(k) and k not in may_change]
         if differ:
             told = ", ".join(f"{k} (was {old.get(k)!r}, now {settings.get(k)!r})" for k in differ[:3])
@@ -113,15 +108,20 @@ class RunFolder:
         return path
 
     def read_state(self) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
-        """(iteration, tensors, facts) of the newest whole state; None when there is none."""
+        """(iteration, tensors, facts) of the newest whole state; None when there is none yet. Raises InvalidInput when none of
+        those that are there can be read: beginning anew would throw away what was learnt."""
+        damaged = ""
         for path in self.states():
             try:
                 contents = read_file(path)
                 own = read_json(contents.metadata) or {}
                 tensors = {key: lazy.read().clone() for key, lazy in contents.tree.items()}
                 return int(own["iteration"]), tensors, own["facts"]
-            except (LoadError, KeyError):
-                continue
+            except (LoadError, LookupError, TypeError, ValueError) as error:
+                damaged = damaged or f"{path.name}: {error}"
+        if damaged:
+            raise InvalidInput(f"No state of the run in {self.path} can be read ({damaged[:300]}); put sound ones back, or "
+                               f"begin anew in another folder.")
         return None
 
     # log
@@ -139,8 +139,19 @@ class RunFolder:
 
     def cut_log(self, iteration: int) -> None:
         """Forget what was logged after the state that is gone on from."""
-        kept = [entry for entry in read_log(self.path) if entry.get("iteration", 0) <= iteration]
+        kept = [entry for entry in read_log(self.path) if _iteration(entry) <= iteration]
         self.guard(lambda: _write_text(self.log_file, "".join(json.dumps(entry) + "\n" for entry in kept)))
+
+
+def check_run(path: str | Path, resume: bool) -> None:
+    """What RunFolder refuses whatever the settings are, before they are known. Raises InvalidInput, SaveError."""
+    check_folder(path)
+    _check_new(Path(path), resume)
+
+
+def _check_new(path: Path, resume: bool) -> None:
+    if not resume and (path / SETTINGS).is_file():
+        raise InvalidInput(f"{path} holds a run already; resume it or choose another folder.")
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:
@@ -153,12 +164,17 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
     entries = []
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            entry = json.loads(line)
+            entry = parse_json(line)
         except ValueError:
             continue
         if isinstance(entry, dict):
             entries.append(entry)
     return entries
+
+
+def _iteration(entry: Mapping[str, Any]) -> float:
+    found = entry.get("iteration", 0)
+    return found if isinstance(found, (int, float)) else 0
 
 
 def _write_text(path: Path, text: str) -> None:

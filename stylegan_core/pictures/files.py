@@ -33,6 +33,8 @@ def read_image(path: str | Path, max_side: int = MAX_SIDE) -> Tensor:
         raise InvalidInput(f"{path} is a folder; give a picture file.")
     if not path.exists():
         raise InvalidInput(f"{path} does not exist; check the path.")
+    if not path.is_file():  # a pipe or a device, which may never end
+        raise InvalidInput(f"{path} is no file; give a picture file.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import lzma
+import math
 import warnings
 import zipfile
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,8 +22,10 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from ..checkpoints.json_text import parse_json
+from ..checkpoints.source import Source
 from ..checkpoints.writing import write_bytes, write_file
-from ..errors import FaceNotFound, InvalidInput
+from ..errors import FaceNotFound, InvalidInput, LoadError
 from ..faces.batch import take_faces
 from ..ops.resize import resize_area
 from ..pictures.files import SUFFIXES, from_uint8, to_rgb_picture, to_uint8
@@ -32,6 +37,12 @@ LABELS = "dataset.json"
 TINY = 32
 """Pictures whose shorter side is below this are left out."""
 WORKERS, AHEAD = 4, 16
+UNZIPPABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, RuntimeError, NotImplementedError)
+"""What the reader of a damaged or encrypted zip raises."""
+LARGEST = 1 << 29
+"""Bytes of a file in a zip; a few packed ones may unpack to any number."""
+CLASSES = 100_000
+"""At most; a label beyond is no class but a mistake."""
 SOME = 8
 """Names a sentence lists before it counts the rest."""
 
@@ -47,11 +58,38 @@ class Entry:
     label: Any = None
 
 
+class FiledPictures:
+    """uint8 [N, C, R, R] in a file, rows read when they are asked for; never mapped (see Source)."""
+
+    def __init__(self, source: Source, shape: tuple[int, ...]) -> None:
+        """Raises LoadError where the file is of another size."""
+        self.shape, self._source, self._size = shape, source, math.prod(shape[1:])
+        if min(shape) < 0 or len(source) != shape[0] * self._size:
+            raise LoadError(f"The prepared pictures have {len(source)} bytes and not {shape[0] * self._size}; prepare them "
+                            f"again.")
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        which = np.arange(len(self))[rows]
+        found = np.empty((which.size, *self.shape[1:]), np.uint8)
+        for picture, row in zip(found, which.flat, strict=True):
+            picture.data.cast("B")[:] = self._source.read(int(row) * self._size, self._size)
+        return found.reshape(*which.shape, *self.shape[1:])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
+    def __del__(self) -> None:
+        self._source.close()
+
+
 @dataclass(frozen=True)
 class PictureSet:
-    """Prepared pictures: uint8 [N, C, R, R] in a file that is mapped, not read."""
+    """Prepared pictures: uint8 [N, C, R, R] in a file of which only what is asked for is read."""
 
-    images: np.ndarray
+    images: np.ndarray | FiledPictures
     names: tuple[str, ...]
     labels: np.ndarray | None = None
     """float32 [N, c_dim]."""
@@ -105,10 +143,11 @@ def prepare_pictures(source: str | Path | Tensor, resolution: int, cache: str | 
                            f"no label; give a zip or folder with a {LABELS} that tells each picture's class.")
     key = _key(source, entries, resolution, align, channels)
     folder = Path(cache)
-    made = folder / f"{key}.json"
-    if not made.is_file():
+    try:
+        found = open_prepared(folder, key)
+    except LoadError:  # nothing there yet, or damaged
         _prepare(entries, resolution, folder, key, align, channels, on_step)
-    found = open_prepared(folder, key)
+        found = open_prepared(folder, key)
     if len(found) < least:
         detail = f" ({' '.join(found.notes)})" if found.notes else ""
         raise InvalidInput(f"{len(found)} of {len(entries)} pictures can be used and at least {least} are needed; add "
@@ -143,16 +182,19 @@ def list_pictures(source: str | Path | Tensor) -> list[Entry]:
         return [Entry(f"picture {i}", lambda x=x: to_uint8(x[:3].expand(3, -1, -1))) for i, x in enumerate(source)]
     path = Path(source)
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
         index = path / LABELS
         labels = _labels(index.read_bytes() if index.is_file() else None)
         named = [(p.relative_to(path).as_posix(), p.read_bytes) for p in files]
     elif path.is_file() and path.suffix.lower() in SUFFIXES:
         named, labels = [(path.name, path.read_bytes)], {}
     elif path.is_file() and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = sorted(n for n in archive.namelist() if Path(n).suffix.lower() in SUFFIXES)
-            labels = _labels(archive.read(LABELS) if LABELS in archive.namelist() else None)
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = sorted(n for n in archive.namelist() if Path(n).suffix.lower() in SUFFIXES)
+                labels = _labels(_from_zip(path, LABELS) if LABELS in archive.namelist() else None)
+        except UNZIPPABLE as error:
+            raise InvalidInput(f"{path.name} is no zip that can be read ({error}); pack or download it again.") from error
         named = [(name, lambda name=name: _from_zip(path, name)) for name in names]
     else:
         raise InvalidInput(f"{path} is neither a folder nor a zip of pictures nor a picture; check the path.")
@@ -162,7 +204,10 @@ def list_pictures(source: str | Path | Tensor) -> list[Entry]:
 
 
 def _from_zip(path: Path, name: str) -> bytes:
+    """Raises one of UNZIPPABLE."""
     with zipfile.ZipFile(path) as archive:
+        if (size := archive.getinfo(name).file_size) > LARGEST:
+            raise ValueError(f"{name} has {size} bytes unpacked")
         return archive.read(name)
 
 
@@ -170,7 +215,7 @@ def _labels(text: bytes | None) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        pairs = json.loads(text)["labels"] or []
+        pairs = parse_json(text)["labels"] or []
         return {str(name): label for name, label in pairs}
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidInput(f"{LABELS} can't be understood ({error}); it has the form "
@@ -295,11 +340,17 @@ def _square(entry: Entry, picture: Image.Image, resolution: int, align: bool, re
 
 
 def open_prepared(folder: Path, key: str) -> PictureSet:
-    """What prepare_pictures left in a folder under a key."""
-    facts: Mapping[str, Any] = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
-    shape = tuple(facts["shape"])
-    images = np.memmap(folder / f"{key}.bin", np.uint8, "r", shape=shape) if shape[0] else np.zeros(shape, np.uint8)
-    return PictureSet(images, tuple(facts["names"]), _one_hot(facts["labels"]), tuple(facts["notes"]), key)
+    """What prepare_pictures left in a folder under a key. Raises LoadError where that isn't there or isn't whole."""
+    try:
+        facts: Mapping[str, Any] = parse_json((folder / f"{key}.json").read_bytes())
+        shape = tuple(map(int, facts["shape"]))
+        names, labels, notes = tuple(facts["names"]), list(facts["labels"]), tuple(facts["notes"])
+        if not len(names) == len(labels) == shape[0]:
+            raise ValueError(f"{len(names)} names and {len(labels)} labels of {shape[0]} pictures")
+        images = FiledPictures(Source.open(folder / f"{key}.bin"), shape)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise LoadError(f"The prepared pictures {key} in {folder} can't be read ({error}); prepare them again.") from error
+    return PictureSet(images, names, _one_hot(labels), notes, key)
 
 
 def _one_hot(labels: list[Any]) -> np.ndarray | None:
@@ -307,7 +358,9 @@ def _one_hot(labels: list[Any]) -> np.ndarray | None:
     if not labels or any(label is None for label in labels):
         return None
     if all(isinstance(label, int) for label in labels):
-        return np.eye(max(labels) + 1, dtype=np.float32)[labels]
+        if not 0 <= min(labels) <= max(labels) < CLASSES:
+            raise InvalidInput(f"{LABELS} has classes from {min(labels)} to {max(labels)}; number them from 0 on.")
+        return (np.array(labels)[:, None] == np.arange(max(labels) + 1)).astype(np.float32)
     try:
         return np.array(labels, np.float32).reshape(len(labels), -1)
     except (TypeError, ValueError) as error:

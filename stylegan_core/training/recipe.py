@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ..engine import read_log
+from ..engine import check_run, read_log
 from ..errors import InvalidInput
 from ..networks.generators.base import Generator
 from ..runtime import OnStep
@@ -49,6 +49,8 @@ def fine_tune(base: Generator, source: str | Path | Tensor | PictureSet, out: st
     Raises InvalidInput and TrainingStopped, one sentence each.
     """
     processes = processes or Processes(device=str(next(base.parameters()).device))
+    if processes.leads:
+        check_run(out, resume)
     if preset == ONE:
         return learn_drawing(base, source, out, resume, align, data_licence, on_prepare, on_step, **changes)
     make, start = (Growing, open_growth) if preset == GROW else (Transfer, open_run)

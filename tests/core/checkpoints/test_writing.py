@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 
 import stylegan_core as sg
-from stylegan_core.checkpoints import check_target, write_file, writing
+from stylegan_core.checkpoints import check_folder, check_target, write_file, writing
 from stylegan_core.errors import InvalidInput, SaveError
 from stylegan_core.pictures.files import write_image
 from stylegan_core.tuning.delta import BaseModel, Delta
@@ -171,7 +171,8 @@ def test_a_read_only_folder_is_a_sentence(tmp_path, monkeypatch) -> None:
         write_file(tmp_path / "a", lambda file: file.write(b"x"))
 
 
-@pytest.mark.parametrize("name", ["n" * 5000, "a\0b", "", "x" * 201, "ä" * 101, "a/" + "b" * 300])
+@pytest.mark.parametrize("name", ["n" * 5000, "a\0b", "", "x" * 201, "ä" * 101, "a/" + "b" * 300, "\ud800", "c" * 300 + "/a",
+                                  "\udfff/a", "d" * 100 + "/" + ("e" * 100 + "/") * 60 + "a"])
 def test_names_that_cannot_be(name: str, tmp_path) -> None:
     with pytest.raises(InvalidInput) as told:
         check_target(tmp_path / name if name else "", (".safetensors",), False)
@@ -204,3 +205,44 @@ def test_a_place_without_a_size_is_not_called_full() -> None:
     with pytest.raises(SaveError, match="can't be written|read-only") as told:
         write_file(Path("/proc/a.safetensors"), lambda file: file.write(b"x"), size=1000)
     assert not told.value.full
+
+
+@pytest.mark.parametrize(("error", "said"), [
+    (PermissionError(13, "Permission denied"), "read-only"), (OSError(30, "Read-only file system"), "Read-only file system"),
+    (OSError(28, "No space left on device"), "is full: no space is left"), (OSError(5, "Input/output error"), "output error"),
+])
+def test_a_folder_that_takes_no_file_is_told_before_work_begins(error: OSError, said: str, tmp_path, monkeypatch) -> None:
+    def refuse(*_: object, **__: object) -> int:
+        raise error
+
+    monkeypatch.setattr(writing.os, "open", refuse)
+    for check in (lambda: check_target(tmp_path / "new" / "a.png", (".png",), False), lambda: check_folder(tmp_path / "new")):
+        with pytest.raises(SaveError, match=said) as told:
+            check()
+        assert "\n" not in str(told.value) and ("a.png" in str(told.value) or "new" in str(told.value))
+
+
+def test_of_the_trial_nothing_stays(tmp_path) -> None:
+    assert check_folder(tmp_path / "new" / "deep") == tmp_path / "new" / "deep"
+    check_target(tmp_path / "a.png", (".png",), False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@posix
+def test_links_that_lead_nowhere(tmp_path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "later").symlink_to(tmp_path / "not" / "yet")
+    for name in ("loop", "loop/a"):
+        with pytest.raises(InvalidInput, match="symbolic links|leads nowhere"):
+            check_target(tmp_path / f"{name}.png", (".png",), False) if name != "loop" else check_folder(tmp_path / name)
+    with pytest.raises(InvalidInput, match="is a link that leads nowhere; give a folder"):
+        check_folder(tmp_path / "later")
+    file = write_file(check_target(tmp_path / "later" / "a.png", (".png",), False), lambda file: file.write(b"x"))
+    assert file.read_bytes() == (tmp_path / "not" / "yet" / "a.png").read_bytes() == b"x"
+
+
+@posix
+def test_a_pipe_that_looks_like_a_left_file_holds_nobody_up(tmp_path) -> None:
+    os.mkfifo(tmp_path / ".atelier-0123456789abcdef.tmp")
+    write_file(tmp_path / "a", lambda file: file.write(b"x"))
+    assert (tmp_path / "a").read_bytes() == b"x"

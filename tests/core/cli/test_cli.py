@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -265,6 +266,49 @@ def test_mistakes_are_one_line(models, photo, tmp_path, capsys) -> None:
     ):
         assert expected in refused(capsys, *words), words
     assert not any((tmp_path / "out").glob("*"))
+
+
+OUT = "OUT"
+WRITING = {
+    "generate": ("generate", "unread.pt", "--out", OUT), "convert": ("convert", "unread.pt", f"{OUT}/a.safetensors"),
+    "blend": ("blend", "unread.pt", "unread.pt", "--out", f"{OUT}/a.safetensors"),
+    "invert": ("invert", "unread.pt", "unread.png", "--out", OUT),
+    "tune": ("tune", "unread.pt", "unread.png", "unread.npz", "--out", OUT),
+    "toonify": ("toonify", "unread.png", "--base", "unread.pt", "--out", OUT),
+    "toonify a folder": ("toonify", ".", "--base", "unread.pt", "--out", OUT),
+    "transfer": ("transfer", "unread.png", "--model", "unread.pt", "--out", OUT),
+    "train": ("train", "--data", "unread", "--base", "MODEL", "--out", OUT),
+    "train on one": ("train", "--data", "unread.png", "--base", "MODEL", "--preset", "one drawing", "--out", OUT),
+    "train-encoder": ("train-encoder", "MODEL", "--out", OUT),
+    "train-sampler": ("train-sampler", "unread.pt", f"{OUT}/a.safetensors"),
+    "score": ("score", "unread.pt", "--metric", "ppl", "--plot", f"{OUT}/a.png"),
+}
+"""Every command that writes; nothing of what is unread is there, so that a command that reads first says so."""
+
+
+@pytest.mark.parametrize("name", WRITING)
+@pytest.mark.parametrize(("number", "said"), [(28, "full"), (30, "Read-only file system"), (13, "read-only")])
+def test_a_place_that_takes_nothing_is_told_before_anything_is_read(name, number, said, models, tmp_path, monkeypatch,
+                                                                    capsys) -> None:
+    plain = os.open
+
+    def refuse(path: object, *rest: int, **more: int) -> int:
+        if ".atelier-" in str(path):
+            raise OSError(number, os.strerror(number))
+        return plain(path, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", refuse)
+    words = [str(word).replace(OUT, str(tmp_path / "new")).replace("MODEL", models["base"]) for word in WRITING[name]]
+    assert said in refused(capsys, *words)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("name", WRITING)
+@pytest.mark.parametrize("place", ["a\0b", "\ud800", "d" * 300, "file"])
+def test_a_place_that_cannot_be_is_one_line(name, place, models, tmp_path, capsys) -> None:
+    (tmp_path / "file").write_text("x")
+    words = [str(word).replace(OUT, str(tmp_path / place)).replace("MODEL", models["base"]) for word in WRITING[name]]
+    assert "can't be a f" in (said := refused(capsys, *words)) or "is a file" in said
 
 
 def test_nothing_is_replaced_without_being_told(models, tmp_path, capsys) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +91,12 @@ def test_write_and_read_back(tmp_path: Path) -> None:
     for path in (tmp_path / "a.jpg", tmp_path / "a.exe", tmp_path, tmp_path / "a.jpg" / "b.png"):
         with pytest.raises(InvalidInput):
             write_image(image, path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_a_pipe_or_a_device_is_no_picture(tmp_path: Path) -> None:
+    """Opening one would wait for ever, or read without end."""
+    os.mkfifo(tmp_path / "a.png")
+    for path in (tmp_path / "a.png", Path("/dev/zero")):
+        with pytest.raises(InvalidInput, match="is no file; give a picture file"):
+            read_image(path)

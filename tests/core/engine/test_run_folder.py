@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from stylegan_core.engine import RunFolder, read_log
+from stylegan_core.engine import RunFolder, check_run, read_log
 from stylegan_core.errors import InvalidInput, TrainingStopped
 
 TENSORS = {"a": torch.arange(6.0).view(2, 3), "b.step": torch.ones(())}
@@ -85,3 +85,39 @@ def test_a_full_disk_stops_the_run(tmp_path, monkeypatch):
         with pytest.raises(TrainingStopped, match="is full"):
             folder.write_state(2, TENSORS, {})
         assert folder.read_state()[0] == 1
+
+
+def test_a_run_whose_states_are_all_damaged_does_not_begin_anew(tmp_path):
+    with RunFolder(tmp_path, {}) as folder:
+        for n in (1, 2):
+            path = folder.write_state(n, TENSORS, {})
+            path.write_bytes(path.read_bytes()[:100])
+        with pytest.raises(InvalidInput, match="No state of the run .* can be read .*state-00000002.* begin anew"):
+            folder.read_state()
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, "[1]", '{"iteration": "x"}', '{"iteration": null}', "\x00\x1b"])
+def test_odd_lines_of_a_log_are_no_end(tmp_path, line):
+    with RunFolder(tmp_path, {}) as folder:
+        folder.log_file.write_text(f'{line}\n{{"iteration": 1}}\n{{"iteration": 9}}\n')
+        folder.cut_log(2)
+    assert read_log(tmp_path)[-1] == {"iteration": 1}
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"version": 1, "settings": {"n": ' + "9" * 5000 + "}}"])
+def test_settings_that_cost_too_much_are_damaged(tmp_path, text):
+    (tmp_path / "settings.json").write_text(text)
+    with pytest.raises(InvalidInput, match="damaged"):
+        RunFolder(tmp_path, {}, True)
+
+
+def test_what_a_run_refuses_anyway_is_told_before_its_settings_are_known(tmp_path):
+    check_run(tmp_path / "new", False)
+    assert not (tmp_path / "new").exists()
+    RunFolder(tmp_path / "run", {}).close()
+    check_run(tmp_path / "run", True)
+    with pytest.raises(InvalidInput, match="holds a run already"):
+        check_run(tmp_path / "run", False)
+    for place in ("a\0b", "\ud800", "x" * 300):
+        with pytest.raises(InvalidInput, match="can't be a folder's"):
+            check_run(tmp_path / place, False)

@@ -432,6 +432,98 @@ def test_reads_nvidias_dataset_zip(tmp_path) -> None:
         prepare_pictures(tmp_path / "plain.zip", 32, tmp_path / "cache", labelled=True)
 
 
+def drawings(folder, count: int = 3):
+    from PIL import Image
+
+    folder.mkdir()
+    for i in range(count):
+        pixels = np.random.default_rng(i).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    return folder
+
+
+def test_prepared_pictures_are_rows_of_a_file_that_is_not_mapped(tmp_path) -> None:
+    """A mapped file that is cut off would end the process; here it ends in a sentence."""
+    data = prepare_pictures(drawings(tmp_path / "in"), 32, tmp_path / "cache")
+    whole = np.array(data.images)
+    for rows in (1, -1, [2, 0], np.array([0, 0, 1]), slice(1, 3), np.array([[0, 1]])):
+        assert np.array_equal(data.images[rows], whole[rows])
+    with pytest.raises(IndexError):
+        data.images[3]
+    file = next((tmp_path / "cache").glob("*.bin"))
+    with file.open("r+b") as opened:
+        opened.truncate(4000)
+    assert np.array_equal(data.images[0], whole[0])
+    with pytest.raises(sg.LoadError, match="became shorter"):
+        data.take(np.array([2]))
+
+
+@pytest.mark.parametrize("facts", ["[" * 100_000, "", "[]",
+                                   '{"shape": [-3, 3, -32, 32], "names": [], "labels": [], "notes": []}',
+                                   '{"shape": [3, 3, 32, 32], "names": 5, "labels": [], "notes": []}',
+                                   '{"shape": [3, 3, 32, 32], "names": ["a"], "labels": [null], "notes": []}',
+                                   '{"shape": [3, 3, 32, "x"], "names": [], "labels": [], "notes": []}', "cut", "gone"])
+def test_damaged_prepared_pictures_are_prepared_again(facts, tmp_path) -> None:
+    source, cache = drawings(tmp_path / "in"), tmp_path / "cache"
+    first = prepare_pictures(source, 32, cache)
+    before, told = np.array(first.images), next(cache.glob("*.json"))
+    del first
+    if facts == "cut":
+        told.with_suffix(".bin").write_bytes(b"short")
+    elif facts == "gone":
+        told.with_suffix(".bin").unlink()
+    else:
+        told.write_text(facts)
+    again = prepare_pictures(source, 32, cache)
+    assert np.array_equal(again.images, before) and again.names == ("0.png", "1.png", "2.png")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_a_pipe_among_the_drawings_is_passed_over(tmp_path) -> None:
+    source = drawings(tmp_path / "in")
+    os.mkfifo(source / "pipe.png")
+    (source / "folder.png").mkdir()
+    assert len(prepare_pictures(source, 32, tmp_path / "cache")) == 3
+
+
+@pytest.mark.parametrize(("labels", "said"), [
+    ("[" * 100_000, "can't be understood"), ('{"labels": [["0.png", 1000000000]]}', "from 1000000000"),
+    ('{"labels": [["0.png", -1]]}', "from -1 to -1"), ('{"labels": [["0.png", 1], ["1.png", [1, 0]]]}', "mixes"),
+    ('{"labels": 5}', "can't be understood"), ('{"labels": [["0.png", ' + "9" * 5000 + "]]}", "can't be understood"),
+    ('{"labels": [["0.png", {"a": 1}]]}', "mixes"),
+])
+def test_labels_that_are_none(labels, said, tmp_path) -> None:
+    source = drawings(tmp_path / "in", 2 if "1.png" in labels else 1)
+    (source / "dataset.json").write_text(labels)
+    with pytest.raises(sg.InvalidInput, match=said):
+        prepare_pictures(source, 32, tmp_path / "cache")
+
+
+def test_zips_that_are_damaged_or_unfold_without_end(tmp_path, monkeypatch) -> None:
+    import zipfile
+
+    from stylegan_core.training import data
+
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(next(drawings(tmp_path / "in", 1).iterdir()), "0.png")
+        archive.writestr("1.png", bytes(200_000))
+    monkeypatch.setattr(data, "LARGEST", 100_000)
+    found = prepare_pictures(path, 32, tmp_path / "cache")
+    assert found.names == ("0.png",) and "unreadable (ValueError): 1.png" in " ".join(found.notes)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("dataset.json", bytes(200_000))
+    with pytest.raises(sg.InvalidInput, match="dataset.json has 200000 bytes unpacked"):
+        prepare_pictures(path, 32, tmp_path / "cache")
+    whole = bytearray(path.read_bytes())
+    at = whole.index(b"PK\x01\x02")
+    whole[at + 10] = 77  # a way of packing that nobody knows
+    whole[at:at + 4] = b"PK\x09\x09"
+    path.write_bytes(whole)
+    with pytest.raises(sg.InvalidInput, match="no zip that can be read"):
+        prepare_pictures(path, 32, tmp_path / "cache")
+
+
 def test_every_picture_comes_once_an_epoch() -> None:
     from stylegan_core.training.data import rows_of
 
