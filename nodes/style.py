@@ -10,7 +10,7 @@ from . import files
 from .choices import choices
 from .images import blocked, preview_text, to_core, to_image
 from .loading import load_kind
-from .progress import progress
+from .progress import progress, tell
 from .residency import Resident, on_device
 from .schema import MAX_SEED, advanced, schema
 from .types import Latent, StyleGAN, StyleSampler
@@ -279,6 +279,7 @@ class RecommendStyle(io.ComfyNode):
                 faces: sg.Latents | None = None) -> io.NodeOutput:
         photo, dual, steps = to_core(image), dual_on_device(model, batch=4), progress()
         found = sg.recommend_styles(photo, latents, dual, styles, count, faces, on_step=steps)
+        tell(sg.alignment_notes(photo))
         ranked = styles.pick([r.index for r in found])
         sheet = to_image(sg.recommendation_sheet(photo, found))
         report = "\n".join(r.sentence(place + 1) for place, r in enumerate(found))

@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from .. import stylegan_core as sg
 from . import files
 from .images import preview_text, to_core, to_image
-from .progress import progress, saving_on_interrupt, tell_of_rows
+from .progress import progress, saving_on_interrupt, tell, tell_of_rows
 from .residency import Resident, on_device
 from .schema import MAX_SEED, advanced, schema
 from .types import Delta, Latent, StyleGAN
@@ -65,6 +65,7 @@ class TuneModelToImage(io.ComfyNode):
         steps = progress()
         with saving_on_interrupt(lambda: save_progress(tuner)):
             found = tuner.run(steps)
+        tell(sg.alignment_notes(to_core(image)))
         pictures = to_image(found.images)
         tuned = Resident(sg.apply_delta(model.core, found.delta), (model,))
         return io.NodeOutput(tuned, found.delta, pictures, ui=steps.result(pictures, cls))

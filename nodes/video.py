@@ -100,7 +100,7 @@ class InvertVideo(io.ComfyNode):
             with saving_on_interrupt(lambda: save_progress(inverter)):
                 return io.NodeOutput(inverter.run(progress()))
         finally:
-            tell(inverter.notes)
+            tell((*sg.alignment_notes(to_core(crops[:1])), *inverter.notes))
 
 
 def save_progress(inverter: sg.VideoInverter) -> str | None:

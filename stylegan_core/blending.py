@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import PurePath
 from typing import Any, Literal, TypeVar
 
@@ -33,6 +34,10 @@ Strength = float | tuple[float, float]
 STRUCTURE_PX = 32
 """Up to here layers make shapes, above they draw them."""
 MOST_STRENGTH = 3.0
+FAR = 100
+"""Weights beyond give no picture of numbers."""
+STORED = 2.0**-8
+"""Relative difference that storing in 16 bits makes (bfloat16)."""
 RELATED = 0.5
 """Cosine of two mappings' weights above which one was trained from the other; strangers' is near 0."""
 LayerWeight = Callable[[StyledLayer], float]
@@ -87,7 +92,7 @@ def layer_weight(resolution: float = 32, mode: Mode = "swap", width: float | Non
         raise InvalidInput(f'Blend got mode "{mode}", coarse "{coarse}", convention "{convention}"; '
                            f"use swap, smooth or linear; base or other; paper or pinkney.")
     width = 1.0 if width is None else width
-    if not (1 <= resolution < math.inf and 0 < width < math.inf):
+    if not (_is_number(resolution) and resolution >= 1 and _is_number(width) and width > 0):
         raise InvalidInput(f"Blend got resolution {resolution}, width {width}; use at least 1 px and a width above 0.")
     rule = _RULES[convention]
 
@@ -111,11 +116,15 @@ def strengthened(weight: LayerWeight, strength: Strength) -> LayerWeight:
     return strong
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)
+
+
 def pair_of(strength: Strength) -> tuple[float, float]:
     """(up to 32 px, above) of a strength. Raises InvalidInput."""
     pair = isinstance(strength, (tuple, list))
     values = tuple(strength) if isinstance(strength, (tuple, list)) else (strength, strength)
-    if len(values) != 2 or not all(isinstance(v, (int, float)) and math.isfinite(v) and v >= 0 for v in values):
+    if len(values) != 2 or not all(_is_number(v) and 0 <= v <= FAR for v in values):
         raise InvalidInput(f"Blend got the strength {strength}; use a number from 0 (the base) over 1 (the other model) to 3, "
                            f"or two: up to {STRUCTURE_PX} px, and above.")
     return float(values[0]), min(float(values[1]), 1.0) if pair else float(values[1])
@@ -129,9 +138,10 @@ def strength_note(strength: Strength) -> str:
 
 def curve_weight(curve: Curve) -> LayerWeight:
     """A free curve; between its resolutions linear in log2 px, constant beyond its ends. Raises InvalidInput."""
-    points = sorted((math.log2(r), float(a)) for r, a in curve.items() if r > 0)
-    if not points or len(points) != len(curve) or not all(math.isfinite(a) for _, a in points):
-        raise InvalidInput(f"Blend got the curve {dict(curve)}; give resolutions above 0, each with a finite weight.")
+    given = list(curve.items()) if isinstance(curve, Mapping) else []
+    if not given or not all(_is_number(r) and r > 0 and _is_number(a) and abs(a) <= FAR for r, a in given):
+        raise InvalidInput(f"Blend got the curve {curve}; give resolutions above 0, each with a weight from -{FAR} to {FAR}.")
+    points = sorted((math.log2(r), float(a)) for r, a in given)
 
     def weight(layer: StyledLayer) -> float:
         x = _octave(layer)
@@ -177,6 +187,8 @@ class Blender:
     """
 
     def __init__(self, base: Generator, *others: Generator) -> None:
+        if strange := [type(model).__name__ for model in (base, *others) if not isinstance(model, Generator)]:
+            raise BlendMismatch(f"A {strange[0]} can't be blended; give generators, a model and one fine-tuned from it.")
         self.parents = (base, *others)
         self._shared = [_shared_layers(base, other) for other in others]
         self._tensors = [dict(_tensors(model)) for model in self.parents]
@@ -325,11 +337,15 @@ def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
 
 
 def _same(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> bool:
-    """Equal, or without values to compare."""
+    """Equal but for what storing in 16 bits changes, or without values to compare."""
     if _shapes(ours) != _shapes(theirs):
         return False
-    return all(t.is_meta or t.data_ptr() == ours[n].data_ptr() or torch.equal(ours[n], t.to(ours[n]))
+    return all(t.is_meta or t.data_ptr() == ours[n].data_ptr() or _equal(ours[n].float(), t.to(ours[n].device).float())
                for n, t in theirs.items())
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    return torch.allclose(a, b, rtol=STORED, atol=1e-7)
 
 
 @torch.no_grad()

@@ -118,6 +118,9 @@ def toonify(photo: Tensor, base: Generator, toon: Generator, options: ToonOption
     options = options or ToonOptions()
     if photo.ndim != 4 or photo.shape[:2] != (1, 3):
         raise InvalidInput(f"Toonify got a photograph of shape {tuple(photo.shape)} but needs [1, 3, height, width].")
+    if base.c_dim and options.inversion is not None:
+        raise InvalidInput(f"The base draws {base.c_dim} classes and toonify can't tell which one a face is of; use a base "
+                           f"without classes, or invert with a class and draw its latents with the blend.")
     blended = blend(base, toon, options.swap, options.mode, options.width, options.coarse, strength=options.layers_strength)
     crops, places = take_faces(photo, base.img_resolution, options.faces, options.when_none)
     found = _inverted(base, crops, options, on_step, encoder, folders)

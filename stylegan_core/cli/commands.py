@@ -16,6 +16,7 @@ from ..blending import layer_weight, strength_note
 from ..checkpoints import HEADINGS, MODEL_SUFFIXES, SAFETENSORS, check_target, inspect, load, save
 from ..errors import AtelierError, InvalidInput
 from ..faces.batch import return_faces, take_faces
+from ..faces.frame import alignment_notes
 from ..inversion import PRESETS, InversionOptions, Inverter
 from ..inversion.encode import encode
 from ..latents import Latents, class_label, sample_z
@@ -98,7 +99,8 @@ def generate(a: argparse.Namespace) -> int:
     model = load_generator(a.model, a.device)
     latents = Latents(sample_z(a.seeds, model.z_dim), "z", model) if given is None else given
     latents.check(model)
-    label, small = class_label(model, a.label), []
+    no_class_needed = a.label is None and latents.space.startswith("w")
+    label, small = None if no_class_needed else class_label(model, a.label), []
     for i, name in enumerate(tqdm(names, desc="generate", leave=False)):
         image = render(model, latents.pick(i), psi, a.cutoff, label, a.noise, seed=seeds[i], precision=a.precision)
         write_image(image, name, a.overwrite)
@@ -136,13 +138,14 @@ def invert(a: argparse.Namespace) -> int:
     model = load_generator(a.model, a.device)
     crops = photo if a.no_align else take_faces(photo, model.img_resolution)[0]
     inverter = Inverter(model, crops.to(a.device), a.space, options, c=class_label(model, a.label))
+    notes = alignment_notes(photo) if a.no_align else ()
     interrupted = _interrupted(inverter, "invert")
     found = inverter.result()
     write_image(crops, crop_file, a.overwrite)
     write_image(found.images, picture, a.overwrite)
     found.latents.save(codes, a.overwrite)
     verb = "interrupted; wrote" if interrupted else "wrote"
-    say("\n".join([f"{verb} the best of {found.steps_done} steps to {a.out}{losses_text(found.losses)}", *found.notes,
+    say("\n".join([f"{verb} the best of {found.steps_done} steps to {a.out}{losses_text(found.losses)}", *notes, *found.notes,
                     *licence_line(model)]))
     return INTERRUPTED if interrupted else 0
 
@@ -163,7 +166,8 @@ def tune(a: argparse.Namespace) -> int:
     write_image(found.images, picture, a.overwrite)
     found.delta.save(delta_file, a.overwrite)
     verb = "interrupted; wrote" if interrupted else "wrote"
-    say("\n".join([f"{verb} the best of {found.steps_done} steps to {a.out}{losses_text(found.losses)}", *licence_line(model)]))
+    say("\n".join([f"{verb} the best of {found.steps_done} steps to {a.out}{losses_text(found.losses)}", *alignment_notes(crop),
+                    *licence_line(model)]))
     return INTERRUPTED if interrupted else 0
 
 

@@ -118,7 +118,8 @@ def _one(photo: Tensor, other: Tensor | None, points: Tensor, grow: float) -> Te
 
 def _check(photo: Tensor, reconstruction: Tensor | None, grow: float) -> None:
     for images in (photo, reconstruction):
-        if images is not None and (images.ndim != 4 or images.shape[1] != 3 or images.shape[2] != images.shape[3]):
+        if images is not None and (images.ndim != 4 or images.shape[1] != 3 or images.shape[2] != images.shape[3]
+                                   or not len(images)):
             raise InvalidInput(f"A head mask needs aligned crops [batch, 3, size, size] but got shape {tuple(images.shape)}; "
                                f"cut the faces out with Align Faces first.")
     if reconstruction is not None and len(reconstruction) not in (1, len(photo)):

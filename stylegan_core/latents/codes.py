@@ -46,9 +46,8 @@ def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -
 def codes_to_ws(generator: LatentModel, codes: Tensor, space: Space, c: Tensor | None = None) -> Tensor:
     """Codes [B, dim] or [B, rows, dim] -> ws [B, num_ws, w_dim]; differentiable. c: one-hot [1|B, c_dim]."""
     if space.startswith("z"):
-        if c is not None:
-            c = c.to(codes.device).expand(len(codes), -1)
-            c = c[:, None].expand(-1, codes.shape[1], -1) if codes.ndim == 3 else c
+        if c is not None and codes.ndim == 3:
+            c = c[:, None]
         codes = generator.mapping.to_w(codes, c)
     return codes if codes.ndim == 3 else codes[:, None].repeat(1, generator.num_ws, 1)
 

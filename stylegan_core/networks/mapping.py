@@ -107,11 +107,19 @@ class MappingNetwork(nn.Module):
             raise InvalidInput(
                 f"This model has {self.config.c_dim} classes and needs a label; pick one from 0 to {self.config.c_dim - 1}."
             )
-        y = self.embed(c.to(z))
+        self._check_labels(c, z)
+        y = self.embed(c.to(z)).expand(*z.shape[:-1], -1)
         if self.config.label == "concat":
             return normalize_2nd_moment(torch.cat([z, y], dim=-1))
         y = normalize_2nd_moment(y)
         return torch.cat([normalize_2nd_moment(z), y], dim=-1) if self.config.z_dim else y
+
+    def _check_labels(self, c: Tensor, z: Tensor) -> None:
+        if isinstance(c, Tensor) and c.ndim in (2, z.ndim) and c.shape[-1] == self.config.c_dim and len(c) in (1, len(z)):
+            return
+        found = list(c.shape) if isinstance(c, Tensor) else f"a {type(c).__name__}"
+        raise InvalidInput(f"Labels came as {found} and are needed as one-hot rows [{len(z)}, {self.config.c_dim}], or one row "
+                           f"for all.")
 
     def forward(self, z: Tensor, c: Tensor | None = None, truncation_psi: float = 1.0,
                 truncation_cutoff: int | None = None) -> Tensor:

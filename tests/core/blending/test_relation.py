@@ -49,3 +49,26 @@ def test_a_mapping_of_another_depth_is_refused(layers) -> None:
     for mapping in ("base", "other"):
         with pytest.raises(BlendMismatch, match=f"number of mapping layers is 2 and {layers}; .* fine-tuned"):
             warning(model(0), model(1, layers=layers), mapping=mapping)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_relative_that_was_stored_in_16_bits_needs_no_note(dtype, tmp_path) -> None:
+    stored = sg.load(sg.save(model(1), tmp_path / "half.safetensors", dtype=dtype))
+    assert warning(model(0), stored) is None and warning(stored, model(0)) is None
+
+
+@pytest.mark.parametrize("stranger", [None, "model.pt", torch.nn.Linear(2, 2)])
+def test_what_is_no_generator_is_refused(stranger) -> None:
+    for pair in ((model(0), stranger), (stranger, model(0))):
+        with pytest.raises(BlendMismatch, match="can't be blended; give generators"):
+            sg.blend(*pair, 8)
+
+
+@pytest.mark.parametrize("how", [
+    {"resolution": "32"}, {"resolution": None}, {"resolution": float("nan")}, {"curve": [1]}, {"curve": {"8": 1}},
+    {"curve": {}}, {"curve": {8: 1e30}}, {"curve": {8: -101}}, {"curve": {8: "1"}}, {"strength": 1e30}, {"strength": "1"},
+    {"width": "1"},
+])
+def test_numbers_that_give_no_picture_are_refused(how) -> None:
+    with pytest.raises(sg.InvalidInput):
+        sg.blend(model(0), model(1), **({"resolution": 8} | how))

@@ -11,11 +11,13 @@ import torch
 from PIL import Image
 
 import stylegan_core as sg
+from stylegan_core.assets import example_portrait
 from stylegan_core.cli import commands, main
 from stylegan_core.faces.batch import central_square
 from stylegan_core.networks.encoders.compact import CompactEncoder, CompactEncoderConfig
 from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 from stylegan_core.networks.mapping import MappingConfig
+from stylegan_core.pictures.files import write_image
 
 GOLDENS = Path(__file__).parents[2] / "goldens"
 
@@ -392,3 +394,30 @@ def test_latents_of_other_inversions_on_the_command_line(models, photo, tmp_path
     np.save(tmp_path / "w.npy", np.zeros((5, 8), np.float32))
     assert run("info", tmp_path / "w.npy") == 0
     assert "latents in w" in capsys.readouterr().out
+
+
+def test_a_model_with_classes_on_the_command_line(models, photo, tmp_path, capsys) -> None:
+    """Codes of w need no class to be drawn; toonify, which can't tell one, says so before it looks for faces."""
+    file = Path(__file__).resolve().parents[2] / "goldens/ada_sg2_cond/network-snapshot-000400.pkl"
+    model = sg.load(file)
+    codes = sg.Latents(model.mapping(sg.sample_z([1], model.z_dim), torch.eye(model.c_dim)[2:3]), "w+", model)
+    codes.save(tmp_path / "codes.safetensors")
+    assert run("generate", file, "--latents", tmp_path / "codes.safetensors", "--out", tmp_path) == 0
+    drawn = sg.read_image(tmp_path / "codes_0000.png")
+    assert torch.allclose(drawn, sg.render(model, codes).clamp(-1, 1), atol=0.01)
+    sg.Latents(sg.sample_z([1], model.z_dim), "z", model).save(tmp_path / "z.safetensors")
+    capsys.readouterr()
+    assert "5 classes" in refused(capsys, "generate", file, "--latents", tmp_path / "z.safetensors", "--out", tmp_path)
+    said = refused(capsys, "toonify", photo, "--base", file, "--toon", file, "--swap", 8, "--encoder", "none", "--out",
+                   tmp_path)
+    assert "5 classes" in said and "use a base without" in said
+
+
+def test_an_unaligned_face_is_noted(models, tmp_path, capsys) -> None:
+    face = sg.read_image(example_portrait())[..., :500, :500]
+    write_image(torch.nn.functional.interpolate(face, size=(256, 256), mode="area"), tmp_path / "face.png")
+    assert run("invert", models["base"], tmp_path / "face.png", "--no-align", "--steps", 1, "--out", tmp_path / "out") == 0
+    assert "not where an aligned face has it" in capsys.readouterr().out
+    out = tmp_path / "out"
+    assert run("tune", models["base"], tmp_path / "face.png", out / "face_latents.safetensors", "--steps", 1, "--out", out) == 0
+    assert "not where an aligned face has it" in capsys.readouterr().out

@@ -129,3 +129,9 @@ def test_what_a_mask_encloses_is_taken_in() -> None:
     outside = torch.ones(64, 64, dtype=torch.bool)
     outside[8:56, 8:56] = False
     assert torch.equal(found[outside], mask[outside]) and torch.equal(without_holes(torch.ones(64, 64)), torch.ones(64, 64))
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 64, 64), (1, 3, 64, 48), (3, 64, 64), (1, 1, 64, 64)])
+def test_pictures_that_are_no_crops(shape) -> None:
+    with pytest.raises(InvalidInput, match="needs aligned crops"):
+        head_mask(torch.zeros(shape))

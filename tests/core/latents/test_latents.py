@@ -81,6 +81,15 @@ def test_labels_reach_the_mapping_in_z_and_z_plus() -> None:
         Latents(z, "z", model).ws(model)
 
 
+@pytest.mark.parametrize("label", [torch.eye(4)[:2], torch.ones(2), torch.tensor([0, 1]), torch.eye(3), [0, 1], 1])
+def test_labels_of_another_shape_are_a_sentence(label) -> None:
+    model = tiny(classes=3)
+    with pytest.raises(InvalidInput, match=r"needed as one-hot rows \[2, 3\]"):
+        model.mapping(sample_z([1, 2], 12), c=label)
+    one = torch.eye(3)[1:2]
+    assert torch.equal(model.mapping(sample_z([1, 2], 12), c=one), model.mapping(sample_z([1, 2], 12), c=one.expand(2, -1)))
+
+
 def test_class_labels() -> None:
     model = tiny(classes=3)
     assert class_label(model, 1, batch=2).tolist() == [[0, 1, 0], [0, 1, 0]]
