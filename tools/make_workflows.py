@@ -58,8 +58,13 @@ def tiled(pictures: list[Image.Image]) -> Image.Image:
     return sheet
 
 
+def shown_in_docs(name: str) -> bool:
+    return WORKFLOWS[name][1].startswith("docs/")
+
+
 def make_thumbnail(name: str, output: Path) -> None:
-    found = sorted(output.rglob(f"{WORKFLOWS[name][1]}_*.png"))
+    source = WORKFLOWS[name][1]
+    found = [PACK / source] if shown_in_docs(name) else sorted(output.rglob(f"{source}_*.png"))
     picture = tiled([Image.open(path).convert("RGB") for path in found])
     picture.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
     picture.save(TEMPLATES / f"{name}.jpg", quality=88)
@@ -76,8 +81,8 @@ def main() -> int:
         engine = make_engine(options.engine, Folders(Path(scratch), output, Path(scratch, "temp")))
         for name, prompt in write(engine).items():
             if options.thumbnails is not None and name in (options.thumbnails or WORKFLOWS):
-                result = engine.run(prompt, Listener())
-                if not result.success:
+                result = None if shown_in_docs(name) else engine.run(prompt, Listener())
+                if result and not result.success:
                     print(f"{name}: {result.error}", file=sys.stderr)
                     return 1
                 make_thumbnail(name, output)

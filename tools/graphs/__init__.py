@@ -33,12 +33,13 @@ WORKFLOWS: dict[str, tuple[list[Group], str]] = {
     "unseen_style": (UNSEEN_STYLE, "3_faces"),
     "portrait_generator": (PORTRAIT_GENERATOR, "new"),
     "distill_a_look": (DISTILL_A_LOOK, "drawn"),
-    "train_your_style": (TRAIN_YOUR_STYLE, "data"),
+    "train_your_style": (TRAIN_YOUR_STYLE, "docs/transfer_time.jpg"),
     "train_dual_style": (TRAIN_DUAL_STYLE, "1_drawings"),
     "style_from_one_drawing": (STYLE_FROM_ONE_DRAWING, "drawn"),
     "score_a_model": (SCORE_A_MODEL, "fid"),
 }
-"""Name -> what stands on the canvas, and the prefix of the picture that becomes the thumbnail."""
+"""Name -> what stands on the canvas, and the prefix of the picture that becomes the thumbnail; where a run to its end takes an
+hour, a picture of the documentation that shows one."""
 
 BLUEPRINTS: dict[str, Blueprint] = {
     "Toonify Portrait": TOONIFY_BLUEPRINT,
