@@ -89,7 +89,7 @@ class Facts:
             return f"{self.notes['entries']} latents in {self.notes['space']}, {size}"
         parts = [TITLES.get(self.kind, self.kind)]
         parts += [self.pixels] if self.pixels else []
-        parts += [f"{self.num_ws} styles"] if self.num_ws else []
+        parts += [f"{self.num_ws} {'styles' if self.pixels else 'rows'}"] if self.num_ws else []  # a bank's are its codes
         parts += [f"{self.classes} classes"] if self.classes else []
         parts += {1: ["gray"], 4: ["RGBA"]}.get(self.img_channels or 3, [])
         parts += [f"{self.parameters / 1e6:.1f} M parameters"]

@@ -29,6 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a user's mistake ends in one line on stderr, never in a traceback."""
     over()
     keep_freed_memory()
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this, or a program without a console
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     try:
         arguments = build_parser().parse_args(argv)
     except SystemExit as stop:
@@ -43,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AtelierError as error:
         return _say(f"{error}", REFUSED)
     except OSError as error:
-        place = error.filename or "a file"
+        place = error.filename or "The output"
         return _say(f"{place}: {error.strerror or error}; check the path and its permissions.", REFUSED)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):

@@ -89,6 +89,7 @@ def losses_text(losses: dict[str, Tensor]) -> str:
 
 
 def say(text: str) -> None:
-    """A line to stdout that leaves bars whole."""
-    tqdm.write(text)
+    """A line to stdout that leaves bars whole, in the characters that it has."""
+    encoding = sys.stdout.encoding or "utf-8"
+    tqdm.write(text.encode(encoding, "backslashreplace").decode(encoding))
     sys.stdout.flush()

@@ -166,7 +166,8 @@ def take_video_faces(frames: Tensor | Sequence[Tensor], size: int, smoothing: fl
     if not (0 < fps < math.inf and 0 <= bridge < math.inf):
         raise InvalidInput(f"A video got {fps} frames a second and gaps of {bridge} s to bridge; use numbers above 0, and from "
                            f"0 on.")
-    sights = bridge_gaps(track_face(frames, min_size, detector, on_step, search_every), round(bridge * fps))
+    sights = bridge_gaps(track_face(frames, min_size, detector, on_step, search_every),
+                         round(min(bridge * fps, len(frames))))
     points = [(t, five) for t, five in enumerate(smooth_sights(sights, smoothing)) if five is not None]
     if not points:
         raise FaceNotFound(f"None of {len(frames)} frames shows a face that can be used; give frames with one face from the "

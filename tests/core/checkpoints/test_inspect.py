@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+import stylegan_core as sg
 from stylegan_core import checkpoints
 from stylegan_core.assets import asset_path
 from stylegan_core.errors import InvalidInput, LoadError, UnsupportedCheckpoint
@@ -160,3 +161,10 @@ def test_which(tiny) -> None:
         checkpoints.load(tiny("swap_ros2_tiny"), which="raw")
     with pytest.raises(LoadError, match="no generator inside"):
         checkpoints.load(tiny("swap_ros2_tiny"), which="decoder")
+
+
+def test_rows_of_codes_are_no_styles(tmp_path) -> None:
+    """A bank of 3 styles of 9 rows is none of 9 styles."""
+    bank = sg.StyleBank.of(sg.Latents(torch.randn(3, 9, 16), "z+"), ("a", "b", "c"))
+    said = checkpoints.inspect(checkpoints.save(bank, tmp_path / "bank")).sentence()
+    assert ", 9 rows, " in said and "9 styles" not in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
@@ -421,3 +422,20 @@ def test_an_unaligned_face_is_noted(models, tmp_path, capsys) -> None:
     out = tmp_path / "out"
     assert run("tune", models["base"], tmp_path / "face.png", out / "face_latents.safetensors", "--steps", 1, "--out", out) == 0
     assert "not where an aligned face has it" in capsys.readouterr().out
+
+
+def test_closed_outputs_are_no_end(models, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    monkeypatch.setattr("sys.stderr", None)
+    assert run("generate", models["base"], "--out", tmp_path) == 0 and (tmp_path / "seed0000.png").is_file()
+    assert run("info", tmp_path / "none.pt") == 1
+
+
+def test_an_output_that_lacks_a_name_s_characters(models, tmp_path, monkeypatch) -> None:
+    """Such as a pipe on Windows, whose characters are a country's."""
+    (tmp_path / "\u9854").mkdir()
+    (tmp_path / "\u9854" / "\u65b0.safetensors").write_bytes(Path(models["base"]).read_bytes())
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="cp1252"))
+    assert run("info", tmp_path / "\u9854") == 0
+    assert b"\\u65b0.safetensors" in written.getvalue()

@@ -223,3 +223,8 @@ def test_what_is_no_video_is_refused(seen):
         take_video_faces([frames[0], frames[1, :, :100]], 32)
     crops, places = take_video_faces(frames[:1], 32)
     assert crops.shape == (1, 3, 32, 32) and len(places) == 1
+
+
+def test_a_bridge_of_any_length_is_no_number_too_large() -> None:
+    with pytest.raises(FaceNotFound, match="None of 2 frames"):
+        take_video_faces(torch.zeros(2, 3, 40, 40), 32, fps=1e300, bridge=1e300)
