@@ -127,7 +127,11 @@ def fine_enough(size: int) -> int:
 
 def cut_again(image: Tensor, transform: FaceTransform, size: int) -> Tensor:
     """[C, H, W], finite, and a transform for_photo(image) -> its crop [C, size, size] of the photograph as it is now."""
-    return _cut(image.float(), transform.quad, size, 2)[0]
+    quad = transform.quad
+    fine = 1 if torch.linalg.vector_norm(quad[3] - quad[0]) <= size else 2  # what is enlarged has nothing finer to average
+    piece, corners, _ = _prepare(image.float(), quad, size * fine, None)
+    crop = _warp(piece, corners + 0.5, size * fine)
+    return crop if fine == 1 else lanczos(crop, (size, size), (0, 0, size, size)).clamp(-1, 1)
 
 
 def _cut(image: Tensor, quad: Tensor, size: int, supersample: int) -> tuple[Tensor, Tensor]:

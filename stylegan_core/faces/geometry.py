@@ -23,6 +23,13 @@ def superellipse(place: Tensor, center: tuple[float, float], radii: tuple[float,
     return ((place - place.new_tensor(center)) / place.new_tensor(radii)).abs().pow(power).sum(-1).pow(1 / power)
 
 
+def dilated(masks: Tensor, reach: int) -> Tensor:
+    """[B, C, h, w] -> the same: each pixel the largest of the square of `reach` pixels about it, rows first, then columns."""
+    size = 2 * reach + 1
+    across = functional.max_pool2d(masks, (1, size), 1, (0, reach))
+    return functional.max_pool2d(across, (size, 1), 1, (reach, 0))
+
+
 def crop_grid(transform: FaceTransform, region: Region) -> Tensor:
     """[h, w, 2]: where in the crop's frame (-1 to 1) each pixel of the region lies."""
     corners = transform.sampled

@@ -20,7 +20,7 @@ from .align import face_quad
 from .checks import check_finite
 from .color import to_lab
 from .frame import FRAME_POINTS, crop_points
-from .geometry import place_grid, superellipse
+from .geometry import dilated, place_grid, superellipse
 from .occlusion import FACE_CENTER, FACE_RADII, before_face
 
 WORK_SIZE = 256
@@ -175,8 +175,7 @@ def _color_odds(lab: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
 
 def without_spurs(mask: Tensor) -> Tensor:
     """[s, s] opened: what is thinner than SPUR goes. Below the brows those are leaks into the background, not hair."""
-    eroded = -functional.max_pool2d(-mask[None, None], SPUR, 1, SPUR // 2)
-    return functional.max_pool2d(eroded, SPUR + 2, 1, SPUR // 2 + 1)[0, 0]
+    return dilated(-dilated(-mask[None, None], SPUR // 2), SPUR // 2 + 1)[0, 0]
 
 
 def without_holes(mask: Tensor) -> Tensor:

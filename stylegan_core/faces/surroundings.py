@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from .color import to_lab
 from .frame import FRAME_POINTS, crop_points
-from .geometry import superellipse
+from .geometry import dilated, superellipse
 from .head_mask import FACE_CENTER, FACE_RADII, frame_of, head_and_covering, head_mask
 from .resample import gaussian_blur
 
@@ -150,5 +150,4 @@ def _at(image: Tensor, size: int) -> Tensor:
 
 def _grown(mask: Tensor, share: float) -> Tensor:
     """The mask dilated by a share of its side, soft as before."""
-    reach = max(1, round(share * mask.shape[-1]))
-    return functional.max_pool2d(mask[None], 2 * reach + 1, 1, reach)[0]
+    return dilated(mask[None], max(1, round(share * mask.shape[-1])))[0]
