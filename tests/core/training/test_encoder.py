@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 import stylegan_core as sg
 from stylegan_core.cli.main import main
 from stylegan_core.engine import read_log
-from stylegan_core.training.encoder import EncoderOptions, EncoderTraining, fresh_encoder, sample_ws, train_encoder
+from stylegan_core.training.encoder import HELD_OUT, EncoderOptions, EncoderTraining, fresh_encoder, sample_ws, train_encoder
 from tests.conftest import GOLDENS
 from tests.nodes.support import tiny
 
@@ -26,6 +28,7 @@ def test_codes_are_found_where_a_fresh_encoder_finds_none() -> None:
 
 def test_a_run_goes_on_where_it_was_and_fits_its_base(tmp_path) -> None:
     base = tiny(1)
+    base.info = replace(base.info, licence="do not sell")
 
     def learn(name: str, resume: bool = False, stop: int | None = None):
         def on_step(step: int, *_: object) -> None:
@@ -37,6 +40,8 @@ def test_a_run_goes_on_where_it_was_and_fits_its_base(tmp_path) -> None:
     whole = learn("whole")
     with pytest.raises(KeyboardInterrupt):
         learn("parts", stop=3)
+    kept = sg.load(tmp_path / "parts/encoder.safetensors").info
+    assert kept.notes["encoder_training"]["steps"] == 3 and kept.licence == "do not sell" and len(kept.parents) == 1
     again = learn("parts", resume=True)
     assert all(torch.equal(a, b) for a, b in zip(whole.encoder.parameters(), again.encoder.parameters(), strict=True))
     assert "16 unseen samples LPIPS" in whole.report and whole.comparison.shape[0] == 1
@@ -52,6 +57,24 @@ def test_a_run_goes_on_where_it_was_and_fits_its_base(tmp_path) -> None:
 def test_other_families(file, tmp_path) -> None:
     base = sg.load(GOLDENS / file)
     assert train_encoder(base, tmp_path / "run", EncoderOptions(1, 1, 1, 1)).encoder.config.num_ws == base.num_ws
+
+
+def test_the_averaged_encoder_is_judged_by_samples_it_never_saw() -> None:
+    def seen(task) -> list[int]:
+        numbers: list[int] = []
+        training.samples = lambda first, count: numbers.extend(range(first, first + count)) or samples(first, count)
+        task()
+        return numbers
+
+    training = EncoderTraining(tiny(1), FEW)
+    samples = training.samples
+    learnt = seen(training.run)
+    judged = seen(training.score) + seen(training.compare)
+    assert max(learnt) < HELD_OUT <= min(judged)
+    assert learnt != seen(EncoderTraining(tiny(1), replace(FEW, seed=1)).run)
+    found, raw = (dict(net.named_parameters()) for net in (training.result(), training.encoder))
+    for name, mean in training.fitting.average.tensors.items():
+        assert torch.equal(found[name], mean) and not torch.equal(raw[name], mean), name
 
 
 def test_samples_are_functions_of_their_number() -> None:

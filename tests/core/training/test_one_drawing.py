@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -35,6 +37,8 @@ def test_only_the_chosen_rows_are_mixed(structure, px) -> None:
     assert torch.equal(codes[:, kept], run.ws[:, kept].expand(3, -1, -1))
     assert not torch.allclose(codes[0, mixed], codes[1, mixed])
     assert torch.equal(run.codes(0, 3, share=1.0), run.ws.expand(3, -1, -1))
+    run.options = replace(run.options, seed=1)
+    assert not torch.allclose(run.codes(0, 3)[:, mixed], codes[:, mixed]), "another seed, other faces"
 
 
 def test_what_the_mixed_rows_say_the_child_no_longer_hears() -> None:
@@ -49,6 +53,9 @@ def test_what_the_mixed_rows_say_the_child_no_longer_hears() -> None:
 
     run.run()
     assert far(run.child()) < 0.5 * far(base)
+    child, raw = (dict(net.synthesis.named_parameters()) for net in (run.child(), run.model))
+    for name, mean in run.fitting.average.tensors.items():
+        assert torch.equal(child[name], mean) and not torch.equal(raw[name], mean), "the averaged weights"
     mapping = run.child().mapping.state_dict()
     assert all(torch.equal(t, mapping[k]) for k, t in base.mapping.state_dict().items()), "latents of the base fit the child"
 

@@ -43,6 +43,18 @@ def test_learns_what_it_is_shown_and_nothing_else() -> None:
         learns = layer is not None and layer.resolution >= 16 and not key.endswith("noise_const")
         assert torch.equal(value, before[key]) != learns, key
     assert child.info.parents and trainer.result().info.notes["pairs"]["score"]["count"] == 2
+    held = latents.ws(base)[-2:]
+    assert last.l1 == pytest.approx(float((child.synthesis(held) - targets[-2:]).abs().mean()), rel=1e-4), "of the child itself"
+
+
+def test_the_child_is_the_average_and_keeps_the_licence() -> None:
+    base, (latents, targets) = tiny(), pairs()
+    base.info = replace(base.info, licence="do not sell")
+    trainer = PairsTrainer(base, SHORT)
+    child = trainer.run(latents, targets)
+    for name, mean in trainer.average.items():
+        assert torch.equal(weights(child)[f"synthesis.{name}"], mean) and not torch.equal(mean, trainer._own[name]), name
+    assert child.info.licence == "do not sell"
 
 
 @pytest.mark.parametrize("stop", [1, 4])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 import torch
 
@@ -13,7 +15,7 @@ from tests.nodes.support import tiny
 OPTIONS = PairsOptions(steps=6, resolutions="all")
 
 
-def learn(folder, stop: int | None = None, seed: int = 0):
+def learn(folder, stop: int | None = None, seed: int = 0, first: int = 0):
     with torch.inference_mode():
         base = tiny(1).requires_grad_(False)
         targets = torch.rand(6, 3, 40, 40, generator=torch.Generator().manual_seed(seed)) * 2 - 1
@@ -25,7 +27,8 @@ def learn(folder, stop: int | None = None, seed: int = 0):
             if step == stop:
                 raise KeyboardInterrupt
 
-        return learn_pairs(base, sg.Latents(sg.sample_z(range(6), 16), "z", base), targets, OPTIONS, folder, on_step), seen
+        return learn_pairs(base, sg.Latents(sg.sample_z(range(first, first + 6), 16), "z", base), targets, OPTIONS, folder,
+                           on_step), seen
 
 
 def test_a_cancelled_training_goes_on_and_ends_as_the_whole_one(tmp_path) -> None:
@@ -33,13 +36,15 @@ def test_a_cancelled_training_goes_on_and_ends_as_the_whole_one(tmp_path) -> Non
     with pytest.raises(KeyboardInterrupt):
         learn(tmp_path / "parts", stop=4)
     (state,) = (tmp_path / "parts").iterdir()
-    other, seen = learn(tmp_path / "parts", seed=1)
-    assert seen == [1, 2, 3, 4, 5, 6] and state.is_file(), "other targets begin anew and leave it alone"
+    for other in ({"seed": 1}, {"first": 1}):
+        _, seen = learn(tmp_path / "parts", **other)
+        assert seen == [1, 2, 3, 4, 5, 6] and state.is_file(), "other targets or latents begin anew and leave it alone"
     again, seen = learn(tmp_path / "parts")
     assert seen == [5, 6] and not state.exists(), "what is finished leaves nothing behind"
     pairs = zip(whole.model.parameters(), again.model.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs) and whole.report == again.report
     assert "6 pairs, 6 steps; on 1 held-out pictures" in whole.report and "Licence inherited" in whole.report
+    assert whole.model.info.notes["pairs"]["score"] == asdict(whole.score), "the file says how near it came"
 
 
 def test_targets_that_are_not_the_pairs(tmp_path) -> None:

@@ -28,7 +28,8 @@ def test_codes_are_repeated_and_jittered_as_published() -> None:
 def test_a_stopped_sampler_goes_on(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("stylegan_core.training.style_sampler.SAVED_EVERY", 2)
     with torch.inference_mode():  # as ComfyUI runs its nodes
-        whole = fit_sampler(bank(), 2, epochs=3).state_dict()
+        whole, other = (fit_sampler(bank(), 2, epochs=3, seed=seed).state_dict() for seed in (0, 1))
+    assert not torch.equal(whole["structure.fc0.weight"], other["structure.fc0.weight"])
     state = tmp_path / "sampler.safetensors"
 
     def stop(done: int, total: int, shown: object) -> None:

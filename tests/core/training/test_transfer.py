@@ -17,6 +17,7 @@ import torch
 import stylegan_core as sg
 from stylegan_core.engine import RunFolder, read_log
 from stylegan_core.training.data import PictureSet, prepare_pictures
+from stylegan_core.training.draws import generator_for
 from stylegan_core.training.transfer import Transfer
 from stylegan_core.training.transfer_options import TransferOptions, open_run, preset_options
 from tests.core.training.golden import folder
@@ -71,6 +72,7 @@ def test_a_resumed_run_is_the_one_that_never_stopped(tmp_path) -> None:
     options = replace(OPTIONS, augment_p=None, ada_kimg=0.05)
     whole = run(options, tmp_path / "whole")
     run(options, tmp_path / "cut", stop_at=24)
+    assert [p.name for p in (tmp_path / "cut/states").iterdir()] == ["state-00000003.safetensors"], "cancelling keeps the state"
     cut = run(options, tmp_path / "cut", resume=True)
     assert same(weights(whole), weights(cut))
     assert torch.equal(whole.trainer.ada_p, cut.trainer.ada_p) and torch.equal(whole.trainer.pl_mean, cut.trainer.pl_mean)
@@ -259,6 +261,56 @@ def test_what_a_run_leaves_behind(tmp_path) -> None:
     assert all(np.isfinite(e["score"]) for e in read_log(tmp_path / "run"))
     with pytest.raises(sg.LoadError, match="training run"):
         sg.load(next((tmp_path / "run/states").iterdir()))
+
+
+def test_the_best_by_score_is_given_and_patience_ends_a_run(tmp_path, monkeypatch) -> None:
+    scores = iter((3.0, 2.0, 2.5, 2.0, 1.0))
+    monkeypatch.setattr(Transfer, "score", lambda self: next(scores))
+    transfer = run(replace(OPTIONS, tick_kimg=0.008, patience=2), tmp_path / "run")
+    assert transfer.images_shown == 32 and (transfer.facts["best"], transfer.facts["best_at"]) == (2.0, 16)
+    best, last = (sg.load(tmp_path / f"run/{name}.safetensors") for name in ("best", "last"))
+    assert best.info.notes["training"]["images_seen"] == 16 and last.info.notes["training"]["images_seen"] == 32
+    given = dict(transfer.result().model.state_dict())
+    assert same(given, dict(best.state_dict())) and not same(given, dict(last.state_dict()))
+
+
+def test_the_child_is_the_averaged_generator_with_both_licences() -> None:
+    model = base(torch.float32)
+    model.info = replace(model.info, licence="do not sell")
+    transfer = Transfer(model, pictures(), replace(OPTIONS, kimg=0.024), data_licence="CC0-1.0")
+    transfer.run()
+    raw, mean, child = (dict(net.state_dict()) for net in (transfer.G, transfer.E, transfer.child()))
+    assert same(child, mean) and not same(mean, raw) and not same(mean, dict(model.state_dict()))
+    z = torch.randn(2, model.z_dim, generator=generator_for(OPTIONS.seed, 0, "score"))
+    shown = next(transfer.samples(2))
+    by_mean, by_raw = (float((net.synthesis(net.mapping(z)).clamp(-1, 1) - shown).abs().max()) for net in (transfer.E, transfer.G))
+    assert by_mean < 1e-5 < by_raw, "what is scored and shown is the child"
+    assert transfer.child().info.licence == "do not sell + CC0-1.0"
+
+
+CHANGES = ({"seed": 1}, {"mirror": False}, {"mixing": 0.0}, {"r1_gamma": 3.0}, {"lr": 0.01}, {"D_lr": 0.01}, {"ema_kimg": 1.0},
+           {"pl_weight": 9.0}, {"augment": "color"}, {"augment_p": 0.0})
+
+
+def test_every_setting_reaches_the_steps() -> None:
+    def after(**change) -> dict[str, torch.Tensor]:
+        transfer = Transfer(model, pictures(), replace(OPTIONS, **change))
+        transfer.step()
+        return weights(transfer)
+
+    model = base(torch.float32)
+    usual = after()
+    assert same(usual, after())
+    assert [change for change in CHANGES if same(usual, after(**change))] == []
+
+
+def test_augmentation_fades_while_the_discriminator_is_unsure() -> None:
+    """With a target of 1 it nearly always is: by the pictures of four steps over ada_kimg."""
+    transfer = Transfer(base(torch.float32), pictures(), replace(OPTIONS, augment_p=None, ada_target=1.0, ada_kimg=0.064))
+    transfer.ada.p = torch.tensor(0.75)
+    for _ in range(transfer.ada.interval):
+        transfer.step()
+    assert float(transfer.trainer.ada_p) == 0.25
 
 
 def test_a_child_keeps_its_parents_mapping_unless_told() -> None:
