@@ -52,8 +52,10 @@ def test_the_grid_shows_them(engine):
     engine.succeed({"base": load(), "latents": sample(), "found": find(), "grid": node(
         "AtelierDirectionPreviewGrid", model=["base", 0], directions=["found", 0], latents=["latents", 0], strength=2.0,
         columns=3, max_directions=2, cell_size=48), "save": save(["grid", 0], "direction_grid/a")})
-    picture = pixels(engine, "direction_grid/*.png")[0]
-    assert picture.shape[0] >= 2 * 48 and picture.shape[1] >= 3 * 48 and picture.std() > 10
+    model, latents = core(engine)
+    wanted = sg.direction_grid(model, sg.find_directions(model, "sefa", "all", 3, 5), latents, 2.0, 3, 2, 48)
+    shown = pixels(engine, "direction_grid/*.png")
+    assert np.abs(shown - ((wanted + 1) * 127.5).permute(0, 2, 3, 1).numpy()).max() <= 2 and shown.std() > 10
 
 
 def test_saved_with_names_and_loaded_again(engine):

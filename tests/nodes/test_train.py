@@ -240,3 +240,6 @@ def test_an_encoder_is_trained_and_used(engine) -> None:
     wanted = {"steps": 2, "image_steps": 1, "batch": 2, "seed": 5}
     assert told["steps"] == 3 and {key: told["options"][key] for key in wanted} == wanted
     assert len(pixels(engine, "train/encoded_*")) == 4
+    again = node("AtelierTrainGANEncoder", model=["base", 0], steps=2, image_steps=1, run=run, resume=False, batch=2, seed=5)
+    text = engine.fail({"base": load(), "train": again, "sheet": save(["train", 1], "train/encoder")})
+    assert "holds a run already; resume it" in text

@@ -15,6 +15,7 @@ from stylegan_core.checkpoints import sha256_of
 from stylegan_core.checkpoints.borrowing import FORMER
 from stylegan_core.directions.find import style_weights
 from stylegan_core.errors import InvalidInput, LatentMismatch, LoadError, UnsafeCheckpoint
+from stylegan_core.pictures.sheets import contact_sheet
 from tests.core.networks.models import tiny_stylegan2
 from tools.demo.make_directions import RECIPE
 
@@ -271,6 +272,10 @@ def test_even_steps():
 def test_grid_shows_a_row_a_direction(model, found):
     grid = sg.direction_grid(model, found, columns=3, count=2, cell=32)
     assert grid.shape[0] == 1 and grid.shape[2] >= 2 * 32 and grid.shape[3] >= 3 * 32
+    average = sg.Latents(model.w_avg[None], "w", model)
+    drawn = [sg.render(model, sg.apply_direction(average, found, i, [-3.0, 0.0, 3.0], model)) for i in (0, 1)]
+    wanted = contact_sheet(torch.cat(drawn), 3, ("-3", "0", "+3"), found.names[:2], 32)
+    torch.testing.assert_close(grid, wanted, atol=1e-4, rtol=0)
     steps = []
     sg.direction_grid(model, found, sg.Latents(torch.zeros(2, 12), "w", model), columns=1, count=9, cell=32, chunk=2,
                       on_step=lambda i, n, _: steps.append((i, n)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from stylegan_core.losses.features import Features
 from stylegan_core.networks.dualstylegan import DualStyleGAN
 from stylegan_core.training.dual import ITERATIONS, STAGE_2, STAGE_3, DualWeights
 from stylegan_core.training.dual_plan import Stage, StagePlan, published_plan
-from stylegan_core.training.dual_stages import DualStages, StyleExamples
+from stylegan_core.training.dual_stages import JITTER, DualStages, StyleExamples
 from stylegan_core.training.dual_start import DualStart, check_start, fresh_start, published_start, same_face
 from stylegan_core.training.files import get_adam
 from stylegan_core.training.judges import fresh_discriminator
@@ -106,6 +107,29 @@ def test_parts_of_a_batch_give_what_it_gives_whole() -> None:
         work.advance()
         found.append(work.trainer.G.state_dict())
     assert all((found[0][k] - t).abs().max() < 1e-6 for k, t in found[1].items())
+
+
+def test_the_child_is_the_average_and_every_stage_has_its_weights() -> None:
+    over = DualStyleGAN.over(mobile()).eval().requires_grad_(False)
+    over.base.info = replace(over.base.info, licence="do not sell")
+    work, seen = stages(over, data_licence="CC0-1.0"), []
+    child = work.run(lambda *_: seen.append(work.trainer.weights))
+    assert seen == [STAGE_2] * 3 + [STAGE_3["cartoon"]] * 3
+    raw, mean, own = (net.state_dict() for net in (work.trainer.G, work.trainer.E, child))
+    assert all(torch.equal(own[k], t) for k, t in mean.items()) and not all(torch.equal(raw[k], t) for k, t in mean.items())
+    assert child.info.licence == "do not sell + CC0-1.0"
+
+
+def test_drawings_are_shown_by_turns_under_their_own_style() -> None:
+    work = stages(DualStyleGAN.over(mobile()).eval().requires_grad_(False))
+    stage, rows = PLAN.stages[1], torch.arange(2)
+    for i in (0, 1):
+        chosen = torch.randint(3, (2,), generator=torch.Generator().manual_seed(7)).tolist()
+        given = [work._of_drawings(stage, i, name, 2, torch.Generator().manual_seed(7), rows) for name in ("Gmain", "Dmain")]
+        assert torch.equal(given[0].style, work.examples.images(chosen)) and torch.equal(given[1].reals, given[0].style)
+        assert (given[0].extrinsic - work.codes[chosen]).std().item() == pytest.approx(JITTER, rel=0.3)
+        own = torch.equal(given[0].intrinsic[:, : work.kept], work.faces[chosen][:, : work.kept])
+        assert own == (given[0].target is not None) == bool(i), "every other time its own face, which it is to become"
 
 
 def test_an_encoder_is_asked_every_fourth_time(dual) -> None:

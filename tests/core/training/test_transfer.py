@@ -283,8 +283,8 @@ def test_the_child_is_the_averaged_generator_with_both_licences() -> None:
     assert same(child, mean) and not same(mean, raw) and not same(mean, dict(model.state_dict()))
     z = torch.randn(2, model.z_dim, generator=generator_for(OPTIONS.seed, 0, "score"))
     shown = next(transfer.samples(2))
-    by_mean, by_raw = (float((net.synthesis(net.mapping(z)).clamp(-1, 1) - shown).abs().max()) for net in (transfer.E, transfer.G))
-    assert by_mean < 1e-5 < by_raw, "what is scored and shown is the child"
+    off = [float((net.synthesis(net.mapping(z)).clamp(-1, 1) - shown).abs().max()) for net in (transfer.E, transfer.G)]
+    assert off[0] < 1e-5 < off[1], "what is scored and shown is the child"
     assert transfer.child().info.licence == "do not sell + CC0-1.0"
 
 

@@ -131,6 +131,9 @@ def test_the_tuned_model_names_its_parent_and_saves(model, tmp_path) -> None:
     tuned = sg.apply_delta(model, delta_of(model))
     assert tuned.info.licence == "do not sell" and tuned.info.notes["delta"]["steps"] == 3
     assert [p["licence"] for p in tuned.info.parents] == ["do not sell"]
+    toon = tiny(seed=1)
+    toon.info = replace(toon.info, licence="CC0-1.0")
+    assert sg.apply_delta(toon, delta_of(model)).info.licence == "CC0-1.0 + do not sell", "a face brings its model's licence"
     back = sg.load(sg.save(tuned, tmp_path / "tuned"))
     assert torch.equal(back.synthesis.head.weight, tuned.synthesis.head.weight)
 
