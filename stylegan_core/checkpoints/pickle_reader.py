@@ -22,6 +22,8 @@ MAX_UNITS = 600_000
 WINDOW = 1 << 14
 MAX_LINE = 4096
 MAX_NAME = 256
+NAMED = 8
+"""Units of finding out what a name stands for; a file names a thing once."""
 MAX_LONG_BYTES = 64
 LONG = 1 << 16
 """Texts and byte strings beyond this stay in the file."""
@@ -291,7 +293,7 @@ class PickleReader:
         if not (isinstance(module, str) and isinstance(name, str)) or len(module) > MAX_NAME or len(name) > MAX_NAME:
             raise LoadError(f"The pickle names a global by something that is no text of up to {MAX_NAME} characters; the file "
                             f"is damaged.")
-        self.charge(1)
+        self.charge(NAMED)
         return self._resolve(module, name)
 
     def call(self) -> None:

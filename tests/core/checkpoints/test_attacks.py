@@ -38,6 +38,7 @@ def test_with_other_values(tmp_path) -> None:
     (b"X" + (60_000).to_bytes(4, "little") + b"a" * 60_000 + b".", 60_000 // BYTES_A_UNIT),  # bytes of texts
     (b"B" + (60_000).to_bytes(4, "little") + b"a" * 60_000 + b".", 60_000 // BYTES_A_UNIT),  # and of byte strings
     (b"](" + b"N" * 500 + b"e\x940ccollections\nOrderedDict\n0cbuiltins\nset\nh\x00\x85R.", 1000),  # entries handled again
+    (b"](" + b"cA\nB\n" * 50 + b"e.", 400),  # and of names found out
     (b"}(" + b"\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x1fN" * 50 + b"u.", 100),
 ])
 def test_work_is_charged_by_what_it_touches(body: bytes, least: int) -> None:
