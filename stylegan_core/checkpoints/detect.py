@@ -107,8 +107,8 @@ def telling_keys(state: SourceState) -> list[str]:
     best: dict[str, str] = {}
     for key in sorted(state.tensors, key=lambda k: -state.tensors[k].numel):
         best.setdefault(key.replace("/", ".").split(".")[0], key)
-    rest = [key for key in state.tensors if key not in best.values()]
-    return [f"{key[:80]} {list(state.tensors[key].shape)}" for key in [*best.values(), *rest][:TELLING]]
+    names = dict.fromkeys([*best.values(), *state.tensors])
+    return [f"{key[:80]} {list(state.tensors[key].shape)}" for key in list(names)[:TELLING]]
 
 
 def _readable(pattern: str) -> str:

@@ -6,9 +6,12 @@ In a process of its own, which is ended after some seconds of computing; memory 
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
 
 import pytest
 
+from stylegan_core.checkpoints.detect import telling_keys
+from stylegan_core.checkpoints.layout import SourceState
 from stylegan_core.checkpoints.pickle_names import resolve
 from stylegan_core.checkpoints.pickle_reader import MAX_UNITS, PickleReader
 from stylegan_core.checkpoints.pickle_values import BYTES_A_UNIT
@@ -62,3 +65,18 @@ def test_long_names_are_never_looked_up(seed: int) -> None:
 
     with pytest.raises(LoadError, match="256 characters"):
         PickleReader(Source.of(names_again(random.Random(seed), 1 << 20).data), never).load()
+
+
+def test_naming_an_unknown_network_compares_each_key_a_few_times() -> None:
+    compared = 0
+
+    class Key(str):
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+    state = SourceState({Key(f"k{i}"): SimpleNamespace(numel=1, shape=(1,)) for i in range(2000)})  # type: ignore[arg-type]
+    assert len(telling_keys(state)) == 5 and compared < 20_000
