@@ -44,8 +44,8 @@ COLLAR, COLLAR_DEPTH = (0.1, 0.5), 0.2
 dark jacket say, would stand beside the chin."""
 OTHER_COLOR, SHADOWED = 11.0, (0.3, 1.0, 1.0)
 """CIE Lab steps that part a neck from what lies beside it; a neck lies in shadow."""
-MIRROR_SMOOTH = 1.5
-"""Pixels over which neighbors agree on where they are mirrored."""
+MIRROR_SMOOTH, MIRROR_REACH = 1.5, 8
+"""Pixels over which neighbors agree on where they are mirrored; beyond which none matters to another."""
 SOLID = 0.5
 """A head mask of more counts as head where colors are carried around it."""
 
@@ -92,9 +92,10 @@ def replace_head(crop: Tensor, photo: Tensor, seen: Tensor | None = None,
     place = frame_of(FRAME_POINTS if found is None else found).to(new)
     bare = gaussian_blur(((BARE - new_head) / BARE).clamp(0, 1) * surely_background(new, place), 1.0)
     depth = 1 - (1 - COLLAR_DEPTH) * ((place[..., 1] - COLLAR[0]) / (COLLAR[1] - COLLAR[0])).clamp(0, 1)
+    mirrored = mirrored_in(photo, outside, crop.shape[-1], depth, bare)
     tint, bare = (functional.interpolate(x[None], size=crop.shape[-2:], mode="bilinear", align_corners=False)[0]
                   for x in (tint, bare))
-    crop = torch.lerp(crop + tint, mirrored_in(photo, outside, crop.shape[-1], depth), bare)
+    crop = torch.lerp(crop + tint, mirrored, bare)
     return crop.clamp(-1, 1), both * (1 - covering)
 
 
@@ -107,15 +108,18 @@ def surely_background(crop: Tensor, place: Tensor) -> Tensor:
     return (below.clamp(0, 1) * (off / OTHER_COLOR - 1 + (1 - neck).clamp(0, 1)).clamp(0, 1))[None]
 
 
-def mirrored_in(image: Tensor, known: Tensor, size: int, depth: Tensor | float = 1.0) -> Tensor:
+def mirrored_in(image: Tensor, known: Tensor, size: int, depth: Tensor | float = 1.0, shown: Tensor | None = None) -> Tensor:
     """image [C, S, S] -> [C, size, size]: what known [1, s, s] marks with 0 is mirrored at the nearest place that is known.
 
     depth, a number or [s, s]: how deep the mirror is; 1 shows things as wide as they are, less stretches what borders.
+    shown [1, s, s]: above 0 where the result is looked at; elsewhere it may be anything. None: everywhere.
     """
     side = known.shape[-1]
     places = torch.stack(torch.meshgrid(torch.arange(side), torch.arange(side), indexing="xy"), -1).to(image)
     rim = (known > 0)[0] & (functional.max_pool2d(1 - known[None], 3, 1, 1)[0, 0] > 0)
     hidden = (known == 0)[0]
+    if shown is not None:
+        hidden &= dilated((shown > 0).to(image)[None], MIRROR_REACH)[0, 0] > 0
     shift = torch.zeros(2, side, side).to(image)
     if rim.any() and hidden.any():
         nearest = places[rim][torch.cdist(places[hidden], places[rim]).argmin(1)]

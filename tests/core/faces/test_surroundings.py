@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn.functional import interpolate
 
 from benchmarks.paste import measured
 from stylegan_core.faces.batch import FacePlace, central_square, return_faces, take_faces
@@ -93,6 +94,16 @@ def test_what_is_uncovered_goes_on_from_what_lies_beside_it() -> None:
     assert torch.equal(mirrored_in(across, torch.zeros(1, 256, 256), 256).isfinite(), torch.ones(3, 256, 256).bool())
 
 
+def test_what_is_shown_does_not_depend_on_what_else_is_mirrored() -> None:
+    draw = torch.Generator().manual_seed(5)
+    image = torch.rand(3, 256, 256, generator=draw)
+    known = (gaussian_blur(torch.randn(1, 256, 256, generator=draw), 12.0) > 0).float()
+    shown = (gaussian_blur(torch.randn(1, 256, 256, generator=draw), 6.0) - 0.05).clamp(min=0)
+    whole, part = (mirrored_in(image, known, 512, 0.7, x) for x in (None, shown))
+    seen = interpolate(shown[None], size=(512, 512), mode="bilinear")[0] > 0
+    assert torch.equal(whole * seen, part * seen) and not torch.equal(whole, part) and 0.01 < seen.float().mean() < 0.9
+
+
 def test_a_collar_goes_on_where_the_jacket_would_be_mirrored() -> None:
     """Six pixels of white shirt beside twenty that are uncovered, then a black jacket."""
     shirt = torch.full((3, 256, 256), -1.0)
@@ -112,9 +123,9 @@ def test_the_mirror_is_as_deep_as_things_are_beside_cheeks_and_shallow_beside_th
     """Where a narrower toon uncovers stripes that run down: all of them beside the cheeks, the first beside the chin."""
     seen: list[torch.Tensor] = []
 
-    def spied(image, known, size, depth):
+    def spied(image, known, size, depth, shown):
         seen.append(depth)
-        return mirrored_in(image, known, size, depth)
+        return mirrored_in(image, known, size, depth, shown)
 
     monkeypatch.setattr("stylegan_core.faces.surroundings.mirrored_in", spied)
     replace_head(portrait(0.6, PURPLE, 256), portrait(0.75, GREEN, 256))
