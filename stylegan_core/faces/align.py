@@ -115,7 +115,7 @@ def align_face(
         raise InvalidInput(f"Alignment got size {size} and supersample {supersample}; both must be at least 1.")
     check_finite(image, "The photograph to align")
     quad = face_quad(landmarks)
-    crop, sampled = _cut(image.float(), quad, size, supersample)
+    crop, sampled = _cut(image.float(), quad, size, supersample, in_8_bits=supersample == 1)
     return crop, FaceTransform(quad, size, sampled, (image.shape[1], image.shape[2]))
 
 
@@ -129,19 +129,17 @@ def cut_again(image: Tensor, transform: FaceTransform, size: int) -> Tensor:
     """[C, H, W], finite, and a transform for_photo(image) -> its crop [C, size, size] of the photograph as it is now."""
     quad = transform.quad
     fine = 1 if torch.linalg.vector_norm(quad[3] - quad[0]) <= size else 2  # what is enlarged has nothing finer to average
-    piece, corners, _ = _prepare(image.float(), quad, size * fine, None)
-    crop = _warp(piece, corners + 0.5, size * fine)
-    return crop if fine == 1 else lanczos(crop, (size, size), (0, 0, size, size)).clamp(-1, 1)
+    return _cut(image.float(), quad, size, fine, in_8_bits=False)[0]
 
 
-def _cut(image: Tensor, quad: Tensor, size: int, supersample: int) -> tuple[Tensor, Tensor]:
+def _cut(image: Tensor, quad: Tensor, size: int, supersample: int, in_8_bits: bool) -> tuple[Tensor, Tensor]:
     """The square `quad` as a crop [C, size, size], and the corners really sampled."""
-    bits = torch.round if supersample == 1 else None
-    piece, corners, sampled = _prepare(image, quad, size * supersample, bits)
+    rounding, truncation = (torch.round, _truncate) if in_8_bits else (None, None)
+    piece, corners, sampled = _prepare(image, quad, size * supersample, rounding)
     crop = _warp(piece, corners + 0.5, size * supersample)
-    if supersample == 1:
-        return _in_8_bits(crop, _truncate), sampled
-    return lanczos(crop, (size, size), (0, 0, size, size)).clamp(-1, 1), sampled
+    if supersample > 1:
+        crop = lanczos(crop, (size, size), (0, 0, size, size)).clamp(-1, 1)
+    return _in_8_bits(crop, truncation), sampled
 
 
 def align_faces(
