@@ -71,8 +71,8 @@ class Latents:
     def __len__(self) -> int:
         return self.tensor.shape[0]
 
-    def check(self, generator: LatentModel) -> None:
-        """Raise LatentMismatch, naming both, unless `generator` can take these latents."""
+    def check(self, generator: LatentModel) -> ModelSignature:
+        """The generator's signature. Raises LatentMismatch, naming both, unless it can take these latents."""
         theirs = ModelSignature.of(generator)
         if self.model is not None and not self.model.fits(theirs, self.space):
             raise LatentMismatch(
@@ -89,6 +89,7 @@ class Latents:
             )
         if self.noise is not None and not self._carried(theirs):
             self._check_noise(generator, theirs)
+        return theirs
 
     def _in_rows_of(self, other: Latents) -> Latents:
         """These latents in the other's rows, where the two differ in depth alone."""
@@ -101,16 +102,14 @@ class Latents:
 
     def note(self, generator: LatentModel) -> str:
         """What `fit` would change, in a sentence; empty where these latents are the generator's own. Raises LatentMismatch."""
-        self.check(generator)
-        if not self._carried(ModelSignature.of(generator)):
+        if not self._carried(self.check(generator)):
             return ""
         note = carry_note("These w+ latents", self.tensor.shape[1], generator.num_ws)
         return note if self.noise is None else f"{note} Their noise maps belong to the other depth and are left out."
 
     def fit(self, generator: LatentModel) -> Latents:
         """These latents in generator's own rows (see carry_rows); themselves where they have them. Raises LatentMismatch."""
-        self.check(generator)
-        theirs = ModelSignature.of(generator)
+        theirs = self.check(generator)
         if not self._carried(theirs):
             return self
         return Latents(carry_rows(self.tensor, generator.num_ws), "w+", theirs)
@@ -141,6 +140,8 @@ class Latents:
 
     def noise_for(self, generator: LatentModel) -> list[Tensor] | None:
         """The noise maps as `synthesis` takes them, on the generator's device; None for the model's own."""
+        if self.noise is None:
+            return None
         device, own = next(generator.parameters()).device, self.fit(generator)
         return None if own.noise is None else [n.to(device) for n in own.noise]
 
