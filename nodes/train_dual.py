@@ -128,6 +128,7 @@ class TrainStyleSampler(io.ComfyNode):
         told = "The sampler was interrupted; run the same again to go on."
         with saving_on_interrupt(lambda: told):
             sampler = fit_sampler(codes.to("cpu"), dual.rows[0], epochs or None, seed, state, progress())
+        sampler.info = dual.info.child(sampler.kind)
         state.unlink(missing_ok=True)
         report = str(check_sampler(sampler, codes)) if len(codes) > 1 else "One style has no neighbours to measure draws by."
         return io.NodeOutput(Resident(sampler), report, ui=preview_text(report))

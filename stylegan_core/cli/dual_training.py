@@ -7,11 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..checkpoints import SAFETENSORS, check_target, load, save
-from ..checkpoints.saving import lineage
 from ..errors import InvalidInput
 from ..networks.dualstylegan import DualStyleGAN
 from ..networks.generators.base import Generator
-from ..networks.info import ModelInfo
 from ..training.dual import STAGE_3
 from ..training.dual_options import AUTO, PRESETS, DualOptions
 from ..training.dual_recipe import MODEL, OnStage, train_dual
@@ -129,7 +127,7 @@ def run_train_sampler(a: argparse.Namespace) -> int:
     codes.check(dual.base)
     state = out.with_name(f"{out.stem}.state.safetensors")
     sampler = fit_sampler(codes, dual.rows[0], a.epochs, a.seed, state, Bar("sampler"))
-    sampler.info = ModelInfo(family=sampler.kind, parents=(lineage(bank),), licence=bank.info.licence)
+    sampler.info = bank.info.child(sampler.kind)
     save(sampler, out, overwrite=a.overwrite)
     state.unlink(missing_ok=True)
     say(f"wrote {out}" + (f" ({check_sampler(sampler, codes)})" if len(codes) > 1 else ""))

@@ -48,10 +48,7 @@ def paste_face(
         out, used = paste_face(image[0], crop, transform, mask, feather, color_match, shape)
         return out[None], used[None]
     crop = crop[0] if crop.ndim == 4 and crop.shape[0] == 1 else crop
-    _check(image, crop, feather, color_match, shape)
-    for what, pixels in (("The photograph to paste into", image), ("The crop to paste", crop), ("The mask of a paste", mask)):
-        if pixels is not None:
-            check_finite(pixels, what)
+    _check(image, crop, mask, feather, color_match, shape)
     transform = transform.for_photo(image, strict=False)
     crop = crop.to(image)
     soft = _mask_in_crop(mask, crop, feather, shape)
@@ -108,7 +105,7 @@ def face_mask(size: int, feather: float = FEATHER, shape: MaskShape = "face") ->
     return _shape_at(place_grid(size), feather, shape)
 
 
-def _check(image: Tensor, crop: Tensor, feather: float, color_match: float, shape: str) -> None:
+def _check(image: Tensor, crop: Tensor, mask: Tensor | None, feather: float, color_match: float, shape: str) -> None:
     if image.ndim != 3 or crop.ndim != 3 or image.shape[0] != 3 or crop.shape[0] != 3 or crop.shape[1] != crop.shape[2]:
         raise InvalidInput(
             f"Pasting got an image of shape {tuple(image.shape)} and a crop of shape {tuple(crop.shape)} "
@@ -117,6 +114,9 @@ def _check(image: Tensor, crop: Tensor, feather: float, color_match: float, shap
     check_amounts(feather, color_match)
     if shape not in ("face", "square"):
         raise InvalidInput(f'Mask shape "{shape}" is unknown; use "face" or "square".')
+    for what, pixels in (("The photograph to paste into", image), ("The crop to paste", crop), ("The mask of a paste", mask)):
+        if pixels is not None:
+            check_finite(pixels, what)
 
 
 def check_amounts(feather: float, color_match: float, grain: float = 0.0) -> None:

@@ -54,12 +54,11 @@ class Inverter(Optimization[InversionResult]):
         """
         check_space(space)
         check_targets(images)
-        model = plain_generator(model)
         self.options = of_preset(options, PRESETS, "Inversion")
         self.space: Space = space
         self.steps = self.options.steps
-        self.whole, small = model, not (self.options.full_size or self.options.optimize_noise or space == "z+")
-        model = small_variant(model) if small else model
+        self.whole = plain_generator(model)
+        model = self._first_model()
         self.small, self.full = model is not self.whole, False
         """Whether steps run in a small variant first; whether the whole model draws by now."""
         with gradients():
@@ -75,16 +74,25 @@ class Inverter(Optimization[InversionResult]):
             self.names = self.loss.names(space.endswith("+"), self.options.optimize_noise and bool(self._scales))
             self._fixed_noise = self._start_variables(start, len(targets))
             self.preview = torch.zeros(len(targets), model.img_channels, *(model.img_resolution,) * 2)
-        self._optimizer = Adam([leaf for image in self.images for leaf in image.leaves])
-        self._history = History(self.names, len(targets), self.options.start_step)
-        self._position = self.options.start_step  # in the schedule; images that settle early leave steps out
-        for _ in range(self.options.start_step):
-            self.draw(self.images[0].code)
         self._chunks = Chunks(self.options.chunk, targets.device, model.img_resolution)
+        self._begin()
         if self.small:
             last = self.steps - self.options.small_steps
             self.notes.append(f"Optimized at {model.img_resolution} px in the small variant of the "
                               f"{self.whole.img_resolution} px model{f', but for the last {last} steps' if last else ''}.")
+
+    def _first_model(self) -> Generator:
+        """What the steps begin in: the small variant of a model that has one, unless all of the model is asked for."""
+        all_of_it = self.options.full_size or self.options.optimize_noise or self.space == "z+"
+        return self.whole if all_of_it else small_variant(self.whole)
+
+    def _begin(self) -> None:
+        """Optimizer, history and random numbers as they are before the first step, or start_step."""
+        self._optimizer = Adam([leaf for image in self.images for leaf in image.leaves])
+        self._history = History(self.names, len(self.images), self.options.start_step)
+        self._position = self.options.start_step  # in the schedule; images that settle early leave steps out
+        for _ in range(self.options.start_step):
+            self.draw(self.images[0].code)
 
     def _reconstruction_loss(self, targets: Tensor, mask: Tensor | None, given: dict[str, nn.Module],
                              folders: Sequence[str | Path]) -> ReconstructionLoss:

@@ -46,6 +46,10 @@ class ModelInfo:
         """What tells this model from others: its file's hash, else its name."""
         return self.file_sha256 or self.name
 
+    def child(self, family: str, notes: dict[str, Any] | None = None) -> ModelInfo:
+        """Of what is made from this model alone: one parent, and its licence."""
+        return ModelInfo(family, parents=(self.lineage(),), licence=self.licence, notes=notes or {})
+
     def lineage(self) -> dict[str, Any]:
         """name, family, sha256, licence and parents, for the metadata of what is made from this model."""
         return {"name": self.name, "family": self.family, "sha256": self.file_sha256,

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints import load, save
-from ..checkpoints.saving import lineage
 from ..engine import RunFolder
 from ..errors import InvalidInput
 from ..faces.frame import crop_points
@@ -29,7 +28,6 @@ from ..metrics.features import in_batches
 from ..networks.dualstylegan import DualStyleGAN
 from ..networks.encoders.psp import INPUT
 from ..networks.generators.base import Generator
-from ..networks.info import ModelInfo
 from ..networks.sampler import StyleSampler
 from ..ops.resize import resize_area
 from ..pictures.files import write_image
@@ -310,16 +308,13 @@ class _Recipe:
         def make() -> StyleSampler:
             sampler = fit_sampler(styles.codes, dual.rows[0], options.sampler_epochs, options.seed,
                                   self.out / "sampler_state.safetensors", self._told("sampler"))
-            sampler.info = self._made_from(dual, sampler.kind)
+            sampler.info = dual.info.child(sampler.kind)
             return sampler
 
         sampler: StyleSampler = self._file(SAMPLER, make, together=False)
         self.notes.append(f"Sampler: {check_sampler(sampler, styles.codes)}.")
         self._picture("6_sampled", style_preview(dual, sampler.sample(4, options.seed).ws(dual.base), options.seed), 1)
         return sampler
-
-    def _made_from(self, dual: DualStyleGAN, kind: str) -> ModelInfo:
-        return ModelInfo(family=kind, parents=(lineage(dual),), licence=dual.info.licence)
 
     def _result(self, dual: DualStyleGAN, codes: DrawnCodes, styles: Styles, sampler: StyleSampler | None,
                 data: PictureSet) -> DualResult:
@@ -329,7 +324,7 @@ class _Recipe:
             for name, latents, role in ((BANK, styles.codes, "extrinsic"), (ENCODED, codes.extrinsic, "extrinsic"),
                                         (FACES, codes.intrinsic, "intrinsic")):
                 bank = Styles(latents, codes.names).bank(role)  # type: ignore[arg-type]
-                bank.info = self._made_from(dual, bank.kind)
+                bank.info = dual.info.child(bank.kind)
                 save(bank, self.out / f"{name}.safetensors", overwrite=True)
             self._thumbnails(dual, codes, styles, data)
             (self.out / "report.txt").write_text(report + "\n", encoding="utf-8")

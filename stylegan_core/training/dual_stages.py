@@ -21,7 +21,7 @@ from ..latents import Latents, mix
 from ..losses.features import SIDE, Features
 from ..losses.identity import IdentityLoss
 from ..networks.dualstylegan import DualStyleGAN, color_rows
-from ..networks.info import ModelInfo
+from ..networks.info import ModelInfo, joined_licences
 from ..pictures.sheets import contact_sheet
 from ..runtime import OnStep, private_copy
 from ..stylization.destylize import SKIPPED_COLOR_ROWS
@@ -301,7 +301,7 @@ def info_of(source: DualStyleGAN, data_licence: str, notes: dict[str, Any]) -> M
     base, own = source.base.info, source.info
     known = own.licence if own.licence != "unknown" else base.licence
     parents = (lineage(source) if own.source else lineage(source.base),)
-    return ModelInfo(family=source.kind, parents=parents, notes=notes, licence=" + ".join(dict.fromkeys((known, data_licence))))
+    return ModelInfo(family=source.kind, parents=parents, notes=notes, licence=joined_licences((known, data_licence)))
 
 
 @torch.no_grad()

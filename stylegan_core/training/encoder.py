@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checkpoints.saving import lineage, save
+from ..checkpoints.saving import save
 from ..engine import FitOptions, Fitting, RunFolder, frozen, gradients, read_log, weighted_total
 from ..errors import InvalidInput
 from ..inversion.spaces import Coordinates, coordinates
@@ -23,7 +23,6 @@ from ..losses.identity import IdentityLoss
 from ..losses.perceptual import LPIPS
 from ..networks.encoders.compact import SEEN, CompactEncoder, CompactEncoderConfig
 from ..networks.generators.base import Generator
-from ..networks.info import ModelInfo
 from ..ops.resize import resize_area, to_rgb
 from ..options import check_numbers
 from ..pictures.files import write_image
@@ -170,7 +169,6 @@ class EncoderTraining:
     def __init__(self, base: Generator, options: EncoderOptions, folder: RunFolder | None = None) -> None:
         """base stays as it is. Raises InvalidInput."""
         self.options, self.folder, self.info = options, folder, base.info
-        self.parent = lineage(base)
         with gradients():
             self.base = frozen(base)
             self.encoder, self.space = fresh_encoder(self.base, options.seed)
@@ -257,7 +255,7 @@ class EncoderTraining:
             encoder = frozen(self.encoder)
             self.fitting.average.copy_into(encoder)
         notes = {"encoder_training": {"steps": self.fitting.steps_done, "options": asdict(self.options)}}
-        encoder.info = ModelInfo(family=encoder.family, parents=(self.parent,), licence=self.info.licence, notes=notes)
+        encoder.info = self.info.child(encoder.family, notes)
         return encoder
 
 

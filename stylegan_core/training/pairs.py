@@ -23,7 +23,7 @@ from torch.func import functional_call
 
 from ..checkpoints.containers import read_file
 from ..checkpoints.safetensors_file import read_json, write_safetensors
-from ..checkpoints.saving import lineage, plain_config
+from ..checkpoints.saving import plain_config
 from ..engine import Adam, Average, halflife_decay, ramped_decay
 from ..errors import AtelierError, InvalidInput, LoadError
 from ..latents import Latents
@@ -32,7 +32,6 @@ from ..latents.signature import fingerprint
 from ..losses.features import style_distance
 from ..losses.perceptual import LPIPS
 from ..networks.generators.base import Generator
-from ..networks.info import ModelInfo
 from ..runtime import alias, private_copy, rebuild, rows_at_once
 from .pairs_options import PairsOptions
 from .window import Window, Windows
@@ -222,8 +221,7 @@ class PairsTrainer:
             child = rebuild(self.base, replace)
         score = None if self.last_score is None else asdict(self.last_score)
         notes = {"pairs": {"count": self.pairs, "steps": self.step, "options": asdict(self.options), "score": score}}
-        info = self.base.info
-        child.info = ModelInfo(info.family, parents=(lineage(self.base),), licence=info.licence, notes=notes)
+        child.info = self.base.info.child(self.base.info.family, notes)
         return child
 
     def save(self, path: str | Path) -> Path:

@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 
 from ..engine import gradients
 from ..errors import InvalidInput
-from ..latents import Latents, ModelSignature
+from ..latents import Latents, ModelSignature, fingerprint
 from ..networks.generators.base import Generator
 from ..pictures.files import to_uint8
 from ..pictures.rendering import render
@@ -108,7 +108,7 @@ def compare(trainer: PairsTrainer, base: Generator, latents: Latents, wanted: Se
 
 def _key(base: Generator, latents: Latents, wanted: Sequence[Tensor], options: PairsOptions) -> str:
     """Names a training by all that it depends on."""
-    digest = hashlib.sha256(f"{ModelSignature.of(base)} {asdict(options)}".encode())
+    digest = hashlib.sha256(f"{ModelSignature.of(base)} {fingerprint(base.synthesis.state_dict())} {asdict(options)}".encode())
     digest.update(latents.tensor.float().cpu().numpy().tobytes())
     for i in range(len(wanted)):
         small = interpolate(wanted[i][None], size=(THUMB, THUMB), mode="area")[0]

@@ -89,3 +89,16 @@ def test_a_sampler_for_a_bank(engine) -> None:
     })
     assert len(sg.load(sorted(engine.base.rglob("stylegan/dual_sampled_*.safetensors"))[-1])) == 2
     assert not list(engine.base.rglob("stylegan_training/sampler-*.safetensors")), "what is finished leaves nothing behind"
+
+
+def test_a_sampler_tells_its_model_and_licence(engine, family) -> None:
+    found = engine.ask("probe", code=f"""
+import dataclasses, sys
+part = lambda name: sys.modules[pack.__name__ + name]
+sg, residency, train = (part(name) for name in (".stylegan_core", ".nodes.residency", ".nodes.train_dual"))
+dual, bank = (sg.load({str(family)!r} + "/tiny_dual" + name + ".safetensors") for name in ("", "_bank"))
+dual.info = dataclasses.replace(dual.info, licence="do not sell")
+sampler = train.TrainStyleSampler.execute(residency.Resident(dual), sg.Styles.of(bank), 1, 0).result[0].core
+answer = [sampler.info.family, sampler.info.licence, [parent["name"] for parent in sampler.info.parents]]
+""")
+    assert found == ["style_sampler", "do not sell", ["tiny_dual.safetensors"]]

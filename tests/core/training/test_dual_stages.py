@@ -111,13 +111,13 @@ def test_parts_of_a_batch_give_what_it_gives_whole() -> None:
 
 def test_the_child_is_the_average_and_every_stage_has_its_weights() -> None:
     over = DualStyleGAN.over(mobile()).eval().requires_grad_(False)
-    over.base.info = replace(over.base.info, licence="do not sell")
-    work, seen = stages(over, data_licence="CC0-1.0"), []
+    over.base.info = replace(over.base.info, licence="do not sell + CC0-1.0")
+    work, seen = stages(over, data_licence="CC0-1.0 + mine"), []
     child = work.run(lambda *_: seen.append(work.trainer.weights))
     assert seen == [STAGE_2] * 3 + [STAGE_3["cartoon"]] * 3
     raw, mean, own = (net.state_dict() for net in (work.trainer.G, work.trainer.E, child))
     assert all(torch.equal(own[k], t) for k, t in mean.items()) and not all(torch.equal(raw[k], t) for k, t in mean.items())
-    assert child.info.licence == "do not sell + CC0-1.0"
+    assert child.info.licence == "do not sell + CC0-1.0 + mine"
 
 
 def test_drawings_are_shown_by_turns_under_their_own_style() -> None:

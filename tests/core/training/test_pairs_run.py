@@ -15,9 +15,10 @@ from tests.nodes.support import tiny
 OPTIONS = PairsOptions(steps=6, resolutions="all")
 
 
-def learn(folder, stop: int | None = None, seed: int = 0, first: int = 0):
+def learn(folder, stop: int | None = None, seed: int = 0, first: int = 0, shift: float = 0.0):
     with torch.inference_mode():
         base = tiny(1).requires_grad_(False)
+        next(base.synthesis.parameters()).add_(shift)
         targets = torch.rand(6, 3, 40, 40, generator=torch.Generator().manual_seed(seed)) * 2 - 1
         seen = []
 
@@ -36,9 +37,9 @@ def test_a_cancelled_training_goes_on_and_ends_as_the_whole_one(tmp_path) -> Non
     with pytest.raises(KeyboardInterrupt):
         learn(tmp_path / "parts", stop=4)
     (state,) = (tmp_path / "parts").iterdir()
-    for other in ({"seed": 1}, {"first": 1}):
+    for other in ({"seed": 1}, {"first": 1}, {"shift": 0.5}):
         _, seen = learn(tmp_path / "parts", **other)
-        assert seen == [1, 2, 3, 4, 5, 6] and state.is_file(), "other targets or latents begin anew and leave it alone"
+        assert seen == [1, 2, 3, 4, 5, 6] and state.is_file(), "what is new begins anew and leaves it alone"
     again, seen = learn(tmp_path / "parts")
     assert seen == [5, 6] and not state.exists(), "what is finished leaves nothing behind"
     pairs = zip(whole.model.parameters(), again.model.parameters(), strict=True)
