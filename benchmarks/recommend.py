@@ -21,7 +21,8 @@ import stylegan_core as sg
 from stylegan_core.losses.contextual import ContextualLoss
 from stylegan_core.losses.identity import IdentityLoss
 from stylegan_core.losses.perceptual import LPIPS
-from stylegan_core.stylization.recommend import Recommendation, recommend_styles
+from stylegan_core.ops.resize import resize_area
+from stylegan_core.stylization.recommend import SEEN, Recommendation, recommend_styles
 from stylegan_core.stylization.styles import Styles, average_face
 
 COUNT, PSI, FIRST_SEED = 5, 0.8, 600
@@ -33,15 +34,17 @@ def compare(faces: int = 8, count: int = COUNT) -> tuple[Row, Row]:
     """Means over `faces` photographs: of the recommended styles, of all (as random picks give on average)."""
     dual, styles = sg.load(sg.builtin("dualstylegan")), Styles.of(sg.load(sg.builtin("styles")))  # type: ignore[arg-type]
     judge, texture, lpips = IdentityLoss.embedded(), ContextualLoss.embedded(), LPIPS.embedded()
-    exemplars = sg.transfer_style(dual, average_face(dual), styles.codes, 1.0).clamp(-1, 1)  # type: ignore[arg-type]
+    drawn = sg.transfer_style(dual, average_face(dual), styles.codes, 1.0)  # type: ignore[arg-type]
+    exemplars, small = drawn.clamp(-1, 1), resize_area(drawn, SEEN).clamp(-1, 1)
     first, others = [], []
     for face in range(faces):
         z = sg.Latents(sg.sample_z(FIRST_SEED + face, dual.z_dim), "z", dual.base)  # type: ignore[arg-type]
         content = z.truncate(dual.base, PSI)  # type: ignore[arg-type]
         photo = sg.render(dual.base, content).clamp(-1, 1)  # type: ignore[arg-type]
         ask = (photo, content, dual, styles)
-        everyone = recommend_styles(*ask, len(styles), identity=judge, texture=texture)  # type: ignore[arg-type]
-        best = recommend_styles(*ask, count, identity=judge, texture=texture)  # type: ignore[arg-type]
+        known = {"identity": judge, "texture": texture, "remember": lambda _: small}
+        everyone = recommend_styles(*ask, len(styles), **known)  # type: ignore[arg-type]
+        best = recommend_styles(*ask, count, **known)  # type: ignore[arg-type]
         first += [measure(r, photo, exemplars, lpips) for r in best]
         others += [measure(r, photo, exemplars, lpips) for r in everyone]
     return mean(first), mean(others)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
+from functools import partial
+
 import torch
 from comfy_api.latest import io
 
@@ -278,7 +281,9 @@ class RecommendStyle(io.ComfyNode):
     def execute(cls, model: Resident, image: torch.Tensor, latents: sg.Latents, styles: sg.Styles, count: int,
                 faces: sg.Latents | None = None) -> io.NodeOutput:
         photo, dual, steps = to_core(image), dual_on_device(model, batch=4), progress()
-        found = sg.recommend_styles(photo, latents, dual, styles, count, faces, on_step=steps)
+        of = (weakref.ref(styles), None if faces is None else weakref.ref(faces))  # the next photograph finds them drawn
+        found = sg.recommend_styles(photo, latents, dual, styles, count, faces, on_step=steps,
+                                    remember=partial(model.drawn, of))
         tell(sg.alignment_notes(photo))
         ranked = styles.pick([r.index for r in found])
         sheet = to_image(sg.recommendation_sheet(photo, found))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -42,6 +43,8 @@ FIT = 1.5
 """Weight of the style fit in the score: with it the demo's styles differ as much in fit as in identity."""
 SEEN = 256
 """Exemplars are looked at with at most so many pixels a side, so that a bank of hundreds fits into memory."""
+Remember = Callable[[Callable[[], Tensor]], Tensor]
+"""draw -> what it gives, or gave the last time."""
 TRIED = 3
 """So many times the number asked for are tried on the photograph."""
 
@@ -87,11 +90,12 @@ def suggest_weights(structure: float, color: float, count: int) -> tuple[float, 
 def recommend_styles(photo: Tensor, content: Latents, dual: DualStyleGAN, styles: Styles, count: int = 5,
                      faces: Latents | None = None, identity: IdentityLoss | None = None,
                      texture: ContextualLoss | None = None, detector: MTCNN | None = None,
-                     on_step: OnStep | None = None) -> list[Recommendation]:
+                     on_step: OnStep | None = None, remember: Remember | None = None) -> list[Recommendation]:
     """photo [1, 3, S, S] in [-1, 1], aligned, and its latents -> the `count` best of the styles, best first.
 
     faces: the faces behind the exemplars (a bank of intrinsic codes), one each; None: the average face under every style.
-    identity, texture, detector: networks to use again; None loads the embedded ones. Raises InvalidInput, LatentMismatch.
+    identity, texture, detector: networks to use again; None loads the embedded ones. remember: gives the exemplars' pictures,
+    drawn or known from another photograph. Raises InvalidInput, LatentMismatch.
     """
     _check(photo, content, styles, count, faces)
     like = next(dual.parameters())
@@ -99,8 +103,8 @@ def recommend_styles(photo: Tensor, content: Latents, dual: DualStyleGAN, styles
     texture = ContextualLoss.embedded().to(like) if texture is None else texture
     tried = min(TRIED * count, len(styles))
     ticks = _ticks(on_step, len(styles) + tried)
-    behind = average_face(dual) if faces is None else faces
-    shown = transfer_style(dual, behind, styles.codes, 1.0, on_step=ticks(0), size=SEEN).clamp(-1, 1)
+    draw = partial(_exemplar_pictures, dual, styles, faces, ticks(0))
+    shown = draw() if remember is None else remember(draw)
     parts = exemplar_distances(photo, shown, detector)
     nearest = sorted(range(len(styles)), key=lambda i: parts[i])[:tried]
     weights = {i: suggest_weights(*parts[i], dual.num_weights) for i in nearest}
@@ -112,6 +116,12 @@ def recommend_styles(photo: Tensor, content: Latents, dual: DualStyleGAN, styles
         found.append(Recommendation(i, styles.names[i], *parts[i], likeness, fit, weights[i], image[0]))
         ticks(len(styles))(n + 1, tried, image)
     return sorted(found, key=lambda r: r.score)[:count]
+
+
+def _exemplar_pictures(dual: DualStyleGAN, styles: Styles, faces: Latents | None, on_step: OnStep) -> Tensor:
+    """Every style on the face behind it, or on the average face -> [N, C, s, s] in [-1, 1] on the CPU."""
+    behind = average_face(dual) if faces is None else faces
+    return transfer_style(dual, behind, styles.codes, 1.0, on_step=on_step, size=SEEN).clamp(-1, 1)
 
 
 def _check(photo: Tensor, content: Latents, styles: Styles, count: int, faces: Latents | None) -> None:

@@ -68,6 +68,14 @@ def test_ranking(photo: torch.Tensor) -> None:
     assert len(found) == 2 and found[0].score <= found[1].score and steps[-1] == (10, 10)
     assert all(len(r.weights) == dual.num_weights and r.name == f"style {r.index}" for r in found)
     assert torch.allclose(found[0].image, sg.transfer_style(dual, face, styles.codes.pick(found[0].index), found[0].weights)[0])
+    drawn: list[torch.Tensor] = []
+
+    def remember(draw):
+        return drawn[0] if drawn else drawn.append(draw()) or drawn[0]
+
+    first, again = (recommend_styles(photo, face, dual, styles, 2, remember=remember) for _ in range(2))
+    assert [r.sentence(1) for r in first] == [r.sentence(1) for r in again] == [r.sentence(1) for r in found]
+    assert len(drawn) == 1 and drawn[0].shape[0] == 5
     assert "weights [7*" in found[0].sentence(1)
     assert recommendation_sheet(photo, found, 64).shape[3] > 3 * 64
     for bad in ({"photo": photo[..., :100]}, {"content": Latents(torch.randn(2, 16), "z")}, {"count": 0},
