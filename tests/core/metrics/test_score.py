@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 import stylegan_core as sg
+from stylegan_core.metrics.attributes import MeasuredAttributes, centred
+from stylegan_core.metrics.features import OpenFeatures
 from stylegan_core.metrics.path_length import ppl_endpoints
 from stylegan_core.metrics.score import compare_sets, measure_features, path_length, sample_pictures, separate
 from tests.nodes.support import tiny
@@ -58,6 +61,22 @@ def test_pictures_are_those_of_the_seeds_untruncated_and_in_bytes() -> None:
     assert (levels - levels.round()).abs().max() < 1e-3
 
 
+def test_every_batch_has_noise_of_its_own() -> None:
+    model, seen = Linear(), []
+    model.synthesis = lambda ws, noise_mode, generator: seen.append(float(torch.rand((), generator=generator))) or ws[None]
+    for _ in range(2):
+        list(sample_pictures(model, 6, 7, batch=2))  # type: ignore[arg-type]
+    assert len(set(seen)) == 3 and seen[:3] == seen[3:]
+
+
+def test_a_picture_of_another_size_has_the_same_features() -> None:
+    small = interpolate(torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1, size=(256, 256),
+                        mode="bicubic").clamp(-1, 1)
+    network = OpenFeatures()
+    one, other = network(small), network(interpolate(small, size=(512, 512), mode="bilinear"))
+    assert (one - other).norm() < 0.1 * (one[0] - one[1]).norm()
+
+
 @pytest.mark.parametrize("crop", [True, False])
 def test_a_straight_path_is_as_long_as_its_ends_are_far(crop) -> None:
     """Where pictures are linear in w, the squared step over epsilon squared is |w1 - w0|^2 of what is seen, wherever on it."""
@@ -91,6 +110,23 @@ def test_a_product_is_parted_by_a_line_in_w_and_not_in_z() -> None:
     z, w = measures
     assert z.name == "Parted in z" and w.name == "Parted in w" and bits.shape == (1, 2)
     assert w.value < 1.05 < 1.5 < z.value, measures
+    few, _ = separate(Linear(), judge, "Parted", 1, 40, batch=40)  # type: ignore[arg-type]
+    assert [["parts so few" in measure.detail for measure in some] for some in (few, measures)] == [[True] * 2, [False] * 2]
+
+
+def test_attributes_are_measured_on_the_face_and_unsure_where_there_is_none(monkeypatch) -> None:
+    points = torch.tensor([[2.0, 4.0], [10.0, 10.0], [8.0, 8.5], [0.0, 0.0], [3.0, 4.0]])
+    faces = iter([[SimpleNamespace(points=points)], []])
+    monkeypatch.setattr("stylegan_core.metrics.attributes.detect_faces", lambda *_, **__: [next(faces)])
+    judge = MeasuredAttributes()
+    judge.detector = object()  # type: ignore[assignment]
+    images = torch.stack([torch.full((3, 16, 16), 0.5), torch.zeros(3, 16, 16)])
+    images[0, 2] = 0.1
+    found = judge(images)
+    torch.testing.assert_close(found[0], torch.tensor([0.5 - 0.114 * 0.4, 0.4, 0.0, 0.5 - 0.114 * 0.4, 0.25, 0.6, 0.5]))
+    assert found[1, :4].tolist() == [0.0] * 4 and found[1, 4:].isnan().all()
+    logits = centred(torch.tensor([[1.0], [2.0], [4.0], [float("nan")]]))
+    torch.testing.assert_close(logits[:, 0], torch.tensor([-1.0, 0.0, 2.0, 0.0]) / (5 / 4) ** 0.5)
 
 
 class Mean(nn.Module):
