@@ -74,6 +74,22 @@ def test_noise_has_a_strength_an_image() -> None:
     assert torch.equal(apply_augmentations(gray, {"noise": noise}), noise[:, :1])
 
 
+def test_what_is_drawn_follows_the_papers_table() -> None:
+    """Of a picture of 40 x 80 px; x comes first. Two turns are drawn, of which one at least shall have the probability."""
+    draw = torch.Generator().manual_seed(0)
+    v = draw_augmentations(20_000, (40, 80), 1.0, SETS["bgc"], draw)
+    assert v["xint"].abs().amax(0).tolist() == [10, 5] and v["xflip"].unique().tolist() == [0, 1]
+    assert v["rotate90"].unique().tolist() == [0, 1, 2, 3]
+    assert v["xfrac"].std(0).tolist() == pytest.approx([10, 5], rel=0.03)
+    for name, wanted in {"scale": 0.2, "aniso": 0.2, "contrast": 0.5, "saturation": 1.0}.items():
+        assert float(v[name].log2().std()) == pytest.approx(wanted, rel=0.03), name
+    for name, wanted in {"brightness": 0.2, **dict.fromkeys(("rotate", "rotate_post", "hue"), np.pi / 3**0.5)}.items():
+        assert float(v[name].std()) == pytest.approx(wanted, rel=0.03), name
+    some = draw_augmentations(20_000, (40, 80), 0.75, ("scale", "rotate", "rotate_post"), draw)
+    shares = {name: float((value != (name == "scale")).float().mean()) for name, value in some.items()}
+    assert shares == pytest.approx({"scale": 0.75, "rotate": 0.5, "rotate_post": 0.5}, abs=0.02)
+
+
 def test_at_no_probability_nothing_changes_and_slopes_have_slopes() -> None:
     x = images(side=16)
     none = draw_augmentations(2, (16, 16), 0.0, ("filter", "noise", "cutout"), torch.Generator().manual_seed(0))

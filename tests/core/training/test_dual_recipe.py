@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -16,12 +18,14 @@ from stylegan_core.errors import InvalidInput, LatentMismatch
 from stylegan_core.latents import Latents, ModelSignature
 from stylegan_core.networks.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from stylegan_core.networks.mapping import MappingConfig
-from stylegan_core.training import dual_options, dual_recipe
-from stylegan_core.training.data import prepare_pictures
-from stylegan_core.training.dual_codes import work_through
+from stylegan_core.stylization import DestylizeOptions, RefineOptions
+from stylegan_core.training import dual_codes, dual_options, dual_recipe
+from stylegan_core.training.data import PictureSet, prepare_pictures
+from stylegan_core.training.dual_codes import DrawnCodes, work_through
 from stylegan_core.training.dual_options import PRESETS, PUBLISHED, DualOptions, choose_kind, gave_up
 from stylegan_core.training.dual_recipe import DualJudges, train_dual
 from stylegan_core.training.processes import Processes
+from stylegan_core.training.style_mixture import _silhouette as silhouette
 from stylegan_core.training.style_mixture import find_styles, mixture_note
 from tests.core.networks.test_dualstylegan import mobile
 
@@ -192,6 +196,43 @@ def test_drawings_that_fail_are_named_and_left_out(drawings, tmp_path, monkeypat
         run(base, drawings, tmp_path / "few", options)
 
 
+@pytest.mark.parametrize(("scores", "bad"), [
+    ([1.0] * 9 + [1.4], 0), ([1.0] * 9 + [1.6], 1), ([0.2, 0.6, 1.0, 1.4, 1.8, 2.0], 0), ([0.8, 0.9, 1.0, 1.1, 1.2, 1.6], 1)])
+def test_what_is_redrawn_far_worse_is_left_out(scores, bad) -> None:
+    """Half above the median, and far outside of what is usual among these drawings."""
+    codes = {"intrinsic": torch.zeros(1, 2, 4), "extrinsic": torch.zeros(1, 2, 4), "face": torch.zeros(1, 3, 4, 4)}
+    results = [(codes, {"score": score, "identity": 0.1, "seen": True}) for score in scores]
+    found = dual_codes._chosen(results, [str(i) for i in range(len(scores))], "w+", None, 1)  # type: ignore[arg-type]
+    assert len(found.failed) == bad and found.rows == tuple(range(len(scores) - bad))
+
+
+def test_every_drawing_is_worked_on_with_its_own_codes_and_seed(base, tmp_path, monkeypatch) -> None:
+    images = np.repeat(np.arange(5, dtype=np.uint8), 3 * 8 * 8).reshape(5, 3, 8, 8)
+    data, seen = PictureSet(images, tuple("abcde")), []
+
+    def refine(dual, intrinsic, extrinsic, drawing, options):
+        seen.append([round(float(x)) for x in ((drawing.mean() + 1) * 127.5, intrinsic.tensor.mean(), extrinsic.tensor.mean())])
+        done = SimpleNamespace(extrinsic=extrinsic, images=drawing)
+        return SimpleNamespace(run=lambda tell: done)
+
+    monkeypatch.setattr(dual_codes, "Refinement", refine)
+    intrinsic, extrinsic = (Latents(torch.tensor(v).view(2, 1, 1).expand(2, 2, 4), "w+") for v in ([10.0, 20.0], [30.0, 40.0]))
+    codes = DrawnCodes((1, 3), ("b", "d"), intrinsic, extrinsic, torch.zeros(2, 3, 4, 4), (0.1, 0.1), 0.1, {})
+    found, _ = dual_codes.refine_all(None, codes, data, RefineOptions(), tmp_path, Processes())  # type: ignore[arg-type]
+    assert seen == [[1, 10, 30], [3, 20, 40]] and torch.equal(found.tensor, extrinsic.tensor)
+    seeds = []
+
+    def destylize(plain, styled, encoder, drawing, options, *_):
+        seeds.append((round(float((drawing.mean() + 1) * 127.5)), options.seed))
+        return SimpleNamespace(run=Mock(side_effect=InvalidInput("no numbers")))
+
+    monkeypatch.setattr(dual_codes, "Destylizer", destylize)
+    with pytest.raises(InvalidInput, match="0 of 5 drawings"):
+        dual_codes.destylize_all(base, base, Eye(base), data, DestylizeOptions(seed=7), tmp_path / "codes",
+                                 perceptual=Near(), identity=Near())  # type: ignore[arg-type]
+    assert seeds == [(i, 7 + i) for i in range(5)]
+
+
 def test_what_is_refused_before_work_begins(drawings, tmp_path) -> None:
     base = stylegan2()
     with pytest.raises(InvalidInput, match="encoder_wplus.pt"):
@@ -241,6 +282,8 @@ def test_a_mixture_of_styles_is_told_by_its_clusters() -> None:
     note = mixture_note([f"{i}.png" for i in range(40)], two)
     assert "2 styles" in note and "20 like 0.png, 1.png" in note and "20 like 20.png" in note
     assert find_styles(one[:5])[1] == 0
+    rows, labels = torch.tensor([[0.0], [1.0], [10.0], [11.0]]), torch.tensor([0, 0, 1, 1])
+    assert silhouette(rows, labels) == pytest.approx((9.5 / 10.5 + 8.5 / 9.5) / 2)
 
 
 def test_work_is_kept_item_by_item_and_half_files_are_made_again(tmp_path) -> None:

@@ -10,7 +10,15 @@ import torch
 import stylegan_core as sg
 from stylegan_core.cli.main import main
 from stylegan_core.engine import read_log
-from stylegan_core.training.encoder import HELD_OUT, EncoderOptions, EncoderTraining, fresh_encoder, sample_ws, train_encoder
+from stylegan_core.training.encoder import (
+    HELD_OUT,
+    EncoderOptions,
+    EncoderTraining,
+    code_loss,
+    fresh_encoder,
+    sample_ws,
+    train_encoder,
+)
 from tests.conftest import GOLDENS
 from tests.nodes.support import tiny
 
@@ -68,13 +76,22 @@ def test_the_averaged_encoder_is_judged_by_samples_it_never_saw() -> None:
 
     training = EncoderTraining(tiny(1), FEW)
     samples = training.samples
-    learnt = seen(training.run)
+    learnt = seen(training.run) + seen(lambda: training._step(HELD_OUT // 50))
     judged = seen(training.score) + seen(training.compare)
     assert max(learnt) < HELD_OUT <= min(judged)
     assert learnt != seen(EncoderTraining(tiny(1), replace(FEW, seed=1)).run)
     found, raw = (dict(net.named_parameters()) for net in (training.result(), training.encoder))
     for name, mean in training.fitting.average.tensors.items():
         assert torch.equal(found[name], mean) and not torch.equal(raw[name], mean), name
+
+
+def test_coordinates_count_by_their_variance_and_the_leading_ones_once_more() -> None:
+    scale = torch.cat([torch.full((256,), 2.0), torch.full((44,), 3.0)])
+    got, want = torch.zeros(1, 2, 300), torch.zeros(1, 2, 300)
+    want[..., 256:] = 1
+    assert float(code_loss(got, want, scale)) == pytest.approx(44 * 3 / (256 * 2 + 44 * 3))
+    want[..., :256] = 1
+    assert float(code_loss(got, want, scale)) == pytest.approx(1.2)
 
 
 def test_samples_are_functions_of_their_number() -> None:

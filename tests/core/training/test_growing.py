@@ -14,11 +14,13 @@ import stylegan_core as sg
 from stylegan_core.cli import main
 from stylegan_core.errors import InvalidInput
 from stylegan_core.latents import sample_z
+from stylegan_core.losses.adversarial import r1_penalty
 from stylegan_core.networks.generators.stylegan1 import StyleGAN1, StyleGAN1Config
 from stylegan_core.networks.mapping import MappingConfig
 from stylegan_core.training.data import PictureSet
 from stylegan_core.training.growing import Growing, GrowthOptions, fresh_stylegan1, open_growth, untrained
 from stylegan_core.training.recipe import fine_tune
+from stylegan_core.training.trainer import PhaseInputs
 from tests.nodes.support import tiny
 
 OPTIONS = GrowthOptions(kimg=0.72, phase_kimg=0.128, tick_kimg=0.36, score_pictures=0, checkpoint_minutes=1000)
@@ -74,6 +76,18 @@ def test_levels_that_have_not_begun_do_not_move() -> None:
     assert any(k.startswith("synthesis.b8.conv1") for k in moved) and not any("b16" in k or "b32" in k for k in moved)
     reals = grown._reals(np.arange(3), np.zeros(3, bool))
     assert reals.shape[-1] == 32 and torch.equal(reals[..., ::4, ::4], reals[..., 3::4, 3::4]), "8 px, each repeated"
+
+
+def test_the_logistic_loss_has_half_of_gamma_times_r1() -> None:
+    grown = Growing(shape(), pictures(), OPTIONS)
+    trainer, reals = grown.trainer, torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    losses = []
+    for gamma in (10.0, 0.0):
+        trainer.options = replace(trainer.options, r1_gamma=gamma)
+        losses.append(trainer.told_apart(PhaseInputs(reals=reals), -reals))
+    seen = reals.clone().requires_grad_(True)
+    slope = r1_penalty(trainer.score(seen, None, None), seen).mean()
+    torch.testing.assert_close(losses[0] - losses[1], 5 * slope, rtol=1e-4, atol=1e-5)
 
 
 def test_optimizers_begin_anew_with_a_level() -> None:

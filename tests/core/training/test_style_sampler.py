@@ -10,6 +10,7 @@ import torch
 import stylegan_core as sg
 from stylegan_core.errors import InvalidInput
 from stylegan_core.latents import Latents
+from stylegan_core.training.sampler import SamplerTraining
 from stylegan_core.training.style_sampler import check_sampler, fit_sampler, jittered
 
 
@@ -46,6 +47,19 @@ def test_a_stopped_sampler_goes_on(tmp_path: Path, monkeypatch) -> None:
         fit_sampler(bank(), 2, epochs=4, state=state)
     state.write_bytes(state.read_bytes()[:200])  # half a file is no state
     assert all(torch.equal(t, whole[k]) for k, t in fit_sampler(bank(), 2, epochs=3, state=state).state_dict().items())
+
+
+def test_every_epoch_of_each_part_has_random_numbers_of_its_own(monkeypatch) -> None:
+    drawn = []
+
+    def train(data, state, epoch, epochs, batch, draw, permutations):
+        drawn.append((tuple(draw((2,)).tolist()), tuple(permutations[0].tolist())))
+        return SamplerTraining([0.0], [0.0], dict(state))
+
+    monkeypatch.setattr("stylegan_core.training.style_sampler.train_sampler", train)
+    for seed in (0, 1):
+        fit_sampler(bank(), 2, epochs=3, seed=seed)
+    assert len(set(drawn)) == 12
 
 
 def test_draws_come_near_the_bank(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,8 +17,12 @@ import torch
 
 import stylegan_core as sg
 from stylegan_core.engine import RunFolder, read_log
-from stylegan_core.training.data import PictureSet, prepare_pictures
-from stylegan_core.training.draws import generator_for
+from stylegan_core.training import pulls
+from stylegan_core.training.data import PictureSet, prepare_pictures, some_of
+from stylegan_core.training.draws import draw_latents, generator_for
+from stylegan_core.training.judges import frozen_layers
+from stylegan_core.training.processes import Processes
+from stylegan_core.training.rounds import Rounds
 from stylegan_core.training.transfer import Transfer
 from stylegan_core.training.transfer_options import TransferOptions, open_run, preset_options
 from tests.core.training.golden import folder
@@ -120,6 +125,20 @@ def test_memory_that_runs_out_halves_the_parts(monkeypatch) -> None:
     close(weights(whole), weights(cut))
 
 
+def test_what_a_failed_try_observed_is_forgotten() -> None:
+    ada, tries = SimpleNamespace(signs=torch.zeros(2)), []
+
+    def run_phase(name, parts, step, total):
+        tries.append(len(parts))
+        ada.signs = ada.signs + sum(map(len, parts))
+        if len(parts) == 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return torch.zeros(())
+
+    Rounds(Processes(), 8).run(SimpleNamespace(ada=ada, run_phase=run_phase), "Dmain", 8, 4, lambda rows: rows)  # type: ignore
+    assert tries == [1, 2] and ada.signs.tolist() == [8, 8]
+
+
 def test_memory_too_small_for_one_group_is_told(monkeypatch) -> None:
     from stylegan_core.training.trainer import Trainer
 
@@ -220,6 +239,16 @@ def test_nan_is_named_and_the_run_goes_back_once(tmp_path, monkeypatch) -> None:
     with pytest.raises(sg.TrainingStopped, match="step 6 in phase Dmain"):
         run(options, tmp_path / "other")
     assert sg.load(tmp_path / "other/last.safetensors").kind == "stylegan2"
+
+
+def test_a_gradient_that_is_no_number_is_told_and_moves_nothing_to_none() -> None:
+    trainer = Transfer(base(torch.float32), pictures(), OPTIONS).trainer
+    for p in trainer.parameters("D"):
+        p.grad = torch.zeros_like(p)
+    trainer.parameters("D")[0].grad.fill_(torch.nan)  # type: ignore[union-attr]
+    trainer.step("Dmain")
+    assert trainer.bad["Dmain"] and not trainer.bad["Gmain"]
+    assert all(p.isfinite().all() for p in trainer.parameters("D"))
 
 
 def test_a_full_disk_stops_with_the_state_intact(tmp_path, monkeypatch) -> None:
@@ -346,6 +375,12 @@ def test_a_pull_keeps_the_child_near(pull) -> None:
     assert distance(30.0) < 0.9 * distance(0.0)
 
 
+def test_features_are_pulled_by_their_relative_distance(monkeypatch) -> None:
+    monkeypatch.setattr(pulls, "_features", lambda generator, ws: [torch.full((2,), value) for value in generator])
+    pull = pulls.feature_pull((1.0, 10.0), 3.0)  # type: ignore[arg-type]
+    assert float(pull((2.0, 20.0), torch.zeros(1), None)) == pytest.approx(3.0)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(("change", "sentence"), [
     ({"kimg": 0}, "can't be"), ({"augment": "all"}, "no set of augmentations"), ({"mixing": 2}, "probability"),
     ({"freeze_d": -1}, "from 0 on"), ({"judge_resolution": 12}, "power of two"), ({"micro_batch": 0}, "1 or more"),
@@ -396,6 +431,11 @@ def test_a_base_without_a_discriminator_gets_a_fresh_one(tmp_path) -> None:
     transfers = [Transfer(sg.load(path), pictures(), OPTIONS) for _ in range(2)]
     assert "fresh one learns along" in transfers[0].note
     assert same(dict(transfers[0].D.state_dict()), dict(transfers[1].D.state_dict())), "from the run's seed"
+    first = [{"b16.fromrgb", "b16.conv0", "b16.conv1", "b16.skip"}, {"b16.fromrgb", "b16.conv0"}]
+    assert [frozen_layers(transfers[0].D, count) for count in (4, 2)] == first, "from the picture on"
+    for model, learns in ((sg.load(path), True), (base(torch.float32), False)):
+        D = Transfer(model, pictures(), replace(OPTIONS, freeze_d=2)).D
+        assert D.get_parameter("b16.conv0.weight").requires_grad == learns, "what is random is never held fast"
 
 
 @pytest.mark.parametrize("golden", ["tf_sg1_tiny", "sg3_t_tiny"])
@@ -574,6 +614,21 @@ def test_zips_that_are_damaged_or_unfold_without_end(tmp_path, monkeypatch) -> N
     path.write_bytes(whole)
     with pytest.raises(sg.InvalidInput, match="no zip that can be read"):
         prepare_pictures(path, 32, tmp_path / "cache")
+
+
+def test_pictures_are_mirrored_and_thinned_out() -> None:
+    data = PictureSet(np.arange(7 * 3 * 4, dtype=np.uint8).reshape(7, 3, 2, 2), tuple("abcdefg"))
+    plain, flipped = data.take(np.array([0, 1])), data.take(np.array([0, 1]), np.array([False, True]))
+    assert torch.equal(flipped[0], plain[0]) and torch.equal(flipped[1], plain[1].flip(-1))
+    few = some_of(data, 4)
+    assert few.names == tuple("aceg") and np.array_equal(few.images, data.images[::2]) and few.sha256 != data.sha256
+    assert some_of(data, 0) is some_of(data, 7) is data
+
+
+def test_rows_are_mixed_from_the_second_to_the_last() -> None:
+    draw, model = torch.Generator().manual_seed(0), SimpleNamespace(z_dim=4)
+    assert {draw_latents(model, 2, 1.0, 3, draw)[2] for _ in range(60)} == {1, 2}  # type: ignore[arg-type]
+    assert draw_latents(model, 2, 0.0, 3, draw)[1:] == (None, None)  # type: ignore[arg-type]
 
 
 def test_every_picture_comes_once_an_epoch() -> None:
