@@ -49,8 +49,8 @@ class Resident:
 
     def activation_bytes(self, batch: int) -> int:
         """Memory to reserve for `batch` images at once; ReStyle also draws, with the generator inside."""
-        drawing = (self.core, getattr(self.core, "decoder", None))
-        side = max(getattr(network, "img_resolution", ENCODED_PIXELS) for network in drawing)
+        inside = getattr(self.core, "decoder", None)
+        side = max(getattr(self.core, "img_resolution", ENCODED_PIXELS), getattr(inside, "img_resolution", 0))
         return batch * side**2 * ACTIVATION_BYTES_PER_PIXEL
 
 

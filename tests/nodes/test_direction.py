@@ -69,6 +69,12 @@ def test_saved_with_names_and_loaded_again(engine):
     model, latents = core(engine)
     moved = sg.apply_direction(latents, sg.find_directions(model, "sefa", "all", 3, 5), 2, [-1.0, 0.0, 1.0], model)
     assert np.abs(pixels(engine, "loaded/*.png") - expected(moved, model)).max() <= 1.01
+    for stranger in ("tiny_stranger", "tiny_large"):  # refused where it is loaded, before anything is moved
+        found = node("AtelierLoadDirections", file=file.name, model=["other", 0])
+        result = engine.run({"other": load(f"{stranger}.safetensors"), "found": found, "keep": node(
+            "AtelierSaveDirections", directions=["found", 0], name="never", keep="")})
+        assert result["success"] == (stranger == "tiny_large"), "of another depth they fit by the row rule"
+        assert result["success"] or "were found in mobilestylegan 32 px" in result["error"]
 
 
 def test_a_boundary_from_elsewhere(engine):

@@ -147,6 +147,15 @@ def test_from_encoder_to_optimization_to_report(engine):
     assert full.shape[1] >= plain.shape[1] + 96 and full.shape[0] >= 96
 
 
+def test_a_report_tells_its_numbers_of_each_image(engine):
+    told = engine.ask("probe", code="""
+import sys, torch
+image = torch.rand(2, 32, 32, 3)
+answer = sys.modules[pack.__name__ + ".nodes.report"].ReconstructionReport.execute(image, image.flip(2)).result[1]
+""")
+    assert len(told.splitlines()) >= 2 and "LPIPS" in told and "identity" in told
+
+
 def test_a_report_of_strangers(engine):
     prompt = {"photo": node("AtelierLoadExamplePortrait"), "faces": aligned(32), "base": load(), "latents": sample(count=2),
               "image": generate(["base", 0], ["latents", 0])}

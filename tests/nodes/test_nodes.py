@@ -205,6 +205,12 @@ def test_a_model_with_classes_is_inverted_under_one(engine):
     text = engine.fail(under(-1))
     assert_sentence(text)
     assert "3 classes" in text and "pick one" in text
+    engine.succeed({"base": load("classes.safetensors"), "drawn": sample(class_label=1),
+                    "keep": node("AtelierSaveLatents", latents=["drawn", 0], name="sampled_class")})
+    model = sg.load(engine.base / "models/stylegan/classes.safetensors")
+    wanted = model.mapping(sg.sample_z([1, 2], 16), torch.eye(3)[[1, 1]], truncation_psi=0.7)
+    found = sg.Latents.load(engine.files("stylegan_latents/sampled_class_*")[-1])
+    assert torch.allclose(found.ws(model), wanted, atol=1e-5)
 
 
 def test_stylegan3_turns(engine):

@@ -89,3 +89,30 @@ def test_encoders_move_whole_and_make_room_for_what_they_see_and_draw(probe):
                   pointers(plain.patcher.model) == pointers(plain.core)]
     """)
     assert answer[0] == 2 * 256**2 * 1024 and answer[1] == 4 and answer[3:] == [1, True]
+
+
+def test_room_is_made_for_the_largest(probe):
+    answer = probe("""
+        large = residency.Resident(sg.load(folder + "/tiny_large.safetensors"))
+        load, asked = residency.mm.load_models_gpu, []
+        residency.mm.load_models_gpu = lambda patchers, memory_required, **_: asked.append([len(patchers), memory_required])
+        try:
+            residency.on_device(base, large, base, batch=3)
+        finally:
+            residency.mm.load_models_gpu = load
+        answer = asked
+    """)
+    assert answer == [[2, 3 * 64**2 * 1024]]
+
+
+def test_precision_is_what_comfyui_was_started_with(probe):
+    answer = probe("""
+        answer, takes_half = {}, base.core.synthesis.takes_half
+        for flag in ("", "force_fp32", "fp32_unet", "bf16_unet", "fp16_unet"):
+            setattr(residency.args, flag, True)
+            answer[flag] = residency.precision_on(base)
+            setattr(residency.args, flag, False)
+        answer["can"] = takes_half
+    """)
+    assert answer == {"": "float32", "force_fp32": "float32", "fp32_unet": "float32", "bf16_unet": "bf16", "fp16_unet": "fp16",
+                      "can": True}

@@ -14,7 +14,7 @@ from stylegan_core.errors import InvalidInput, LatentMismatch, TrainingStopped
 from stylegan_core.latents import Latents
 from stylegan_core.losses.features import Features
 from stylegan_core.networks.dualstylegan import DualStyleGAN
-from stylegan_core.training.dual import ITERATIONS, STAGE_2, STAGE_3, DualWeights
+from stylegan_core.training.dual import DUAL_TRAINING, ITERATIONS, STAGE_2, STAGE_3, DualWeights
 from stylegan_core.training.dual_plan import Stage, StagePlan, published_plan
 from stylegan_core.training.dual_stages import JITTER, DualStages, StyleExamples
 from stylegan_core.training.dual_start import DualStart, check_start, fresh_start, published_start, same_face
@@ -130,6 +130,7 @@ def test_drawings_are_shown_by_turns_under_their_own_style() -> None:
         assert (given[0].extrinsic - work.codes[chosen]).std().item() == pytest.approx(JITTER, rel=0.3)
         own = torch.equal(given[0].intrinsic[:, : work.kept], work.faces[chosen][:, : work.kept])
         assert own == (given[0].target is not None) == bool(i), "every other time its own face, which it is to become"
+        assert (given[0].intrinsic[:, work.kept :] != work.faces[chosen][:, work.kept :]).all(), "its colors are drawn anew"
 
 
 def test_an_encoder_is_asked_every_fourth_time(dual) -> None:
@@ -147,7 +148,10 @@ def test_published_plan() -> None:
     plan = published_plan("anime")
     assert [stage.iterations for stage in plan.stages] == [300, 300, 3000, ITERATIONS["anime"]]
     assert [stage.crossover for stage in plan.stages] == [7, 6, 5, None] and plan.total == 5700
-    assert published_plan("cartoon", 0.01, 0.01).total == 3 + 3 + 30 + 14
+    short = published_plan("cartoon", 0.01, 0.01)
+    assert short.total == 3 + 3 + 30 + 14
+    forgets = DUAL_TRAINING.ema_decay
+    assert plan.training.ema_decay == forgets and short.training.ema_decay == pytest.approx(forgets**100)  # type: ignore[operator]
     assert [stage.name for stage in published_plan("cartoon", 0.0, 1.0).stages] == ["cartoon"]
     assert plan.at(600)[0].name == "structure 5" and plan.at(600)[1] == 0
 
@@ -263,6 +267,9 @@ def test_a_published_training_file_goes_on_with_its_optimizers(golden) -> None:
     assert float(get_adam(optimizer, network)[name]["step"]) == before + 2, "a main and a path step"
     plain = published_start(golden("ckpt_formats").file("generator-001400.pt"))
     assert not plain.fresh and not plain.adam and "fresh" in plain.note
+    judges = [published_start(golden("ckpt_formats").file("generator-001400.pt"), seed).discriminator for seed in (0, 1, 1)]
+    own, other, same = (torch.cat([p.flatten() for p in judge.parameters()]) for judge in judges)
+    assert torch.equal(other, same) and not torch.equal(own, other)
 
 
 WORK = """

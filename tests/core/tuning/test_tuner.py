@@ -198,6 +198,19 @@ def test_locality_keeps_other_faces(model, pivots, photos) -> None:
     assert moved[1] < 0.8 * moved[0]
 
 
+def test_locality_looks_at_one_distance_from_each_pivot_in_turn(model, pivots, photos) -> None:
+    tuner = sg.Tuner(model, pivots, photos, replace(FAST, locality=1.0, reach=0.7), {"lpips": PixelDistance()})
+    seen = []
+    tuner.model.synthesis.register_forward_pre_hook(
+        lambda _, args, more: seen.append(args[0]) if more.get("noise_mode") == "none" else None, with_kwargs=True)
+    for k in range(4):
+        seen.clear()
+        tuner.step(0.5)
+        away = (seen[0] - tuner.ws[k % 3]).norm(dim=2)
+        torch.testing.assert_close(away, torch.full_like(away, 0.7 * tuner._spread))
+        assert torch.equal(seen[0], seen[1]) and tuner._spread != 1
+
+
 def test_several_pictures_share_one_delta_and_persons_swap(model, pivots, photos) -> None:
     together = run(model, pivots, photos).delta
     alone = run(model, pivots.pick(0), photos[:1]).delta
