@@ -254,6 +254,7 @@ NAMES: dict[tuple[str, str], Name] = {
     **_calls("numpy", "dtype", lambda code=None, *_: DtypeStub(code)),
     **{pair: Name(*pair) for pair in ARRAY_CLASSES},
     **_records("numpy numpy.lib.polynomial numpy.lib._polynomial_impl", "poly1d"), **_records("numpy", "record finfo iinfo"),
+    **_records("numpy.core.getlimits numpy._core.getlimits", "MachArLike"),
     **_records("numpy.random numpy.random._pickle", "__randomstate_ctor __generator_ctor __bit_generator_ctor"),
     **_records("numpy.random.bit_generator", "__pyx_unpickle_SeedSequence __pyx_unpickle_SeedlessSequence"),
     **_records("numpy.ma.core", "_mareconstruct"), **_records("numpy.ma numpy.ma.core", "MaskedArray"),

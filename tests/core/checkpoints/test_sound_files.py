@@ -24,6 +24,7 @@ from stylegan_core import checkpoints
 from stylegan_core.checkpoints.pickle_names import Record, resolve
 from stylegan_core.errors import UnsafeCheckpoint, UnsupportedCheckpoint
 
+SCALER = torch.amp.GradScaler("cpu") if hasattr(torch.amp, "GradScaler") else torch.cuda.amp.GradScaler(enabled=False)
 NEIGHBOURS = {
     "linear with bias": torch.nn.Linear(2, 2), "partial": functools.partial(torch.nn.LeakyReLU, 0.2),
     "defaultdict": collections.defaultdict(list, {"a": [1]}), "Counter": collections.Counter("aab"),
@@ -44,7 +45,7 @@ NEIGHBOURS = {
     "pattern": re.compile("a"), "buffer": io.BytesIO(b"a"), "matrix": np.zeros((1, 1)).view(np.matrix),
     "no numbers": np.zeros((0, 4)),
     "record array": np.rec.array([(1, 2.0)], dtype=[("a", int), ("b", float)]), "polynomial": np.poly1d([1, 2]),
-    "limits": np.finfo(np.float32), "GradScaler": torch.amp.GradScaler("cpu"), "maximum": torch.zeros(2, 2).max(0),
+    "limits": np.finfo(np.float32), "GradScaler": SCALER, "maximum": torch.zeros(2, 2).max(0),
     "activation": torch.nn.functional.leaky_relu, "data": torch.utils.data.DataLoader([torch.zeros(2)]),
     "callbacks by class": {torch.nn.Linear: {"best": 1}}, "tuples as keys": {(4, "rgb"): 1}, "set of tuples": {(1, 2)},
     "types as keys": {torch.float32: 1}, "objects as keys": {uuid.uuid4(): 1}, "module": torch.nn.BatchNorm2d(2),
@@ -79,6 +80,7 @@ def test_and_in_the_old_container(name: str, protocol: int, state, tmp_path) -> 
     ("torch.nn.parallel.distributed", "DistributedDataParallel"), ("numpy.random._mt19937", "MT19937"),
     ("torch.nn.backends.thnn", "_get_thnn_function_backend"), ("torch.nn.functional", "relu"), ("exceptions", "IOError"),
     ("torch.cuda.amp.grad_scaler", "_refresh_per_optimizer_state"), ("optparse", "Values"), ("typing", "Union"),
+    ("numpy.core.getlimits", "MachArLike"),
 ])
 def test_harmless_names_become_inert(module: str, name: str) -> None:
     found = resolve(module, name)
