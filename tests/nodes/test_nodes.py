@@ -286,3 +286,34 @@ def test_swap_points_are_chosen_by_their_pictures(comfyui):
     blend["inputs"] |= {"swap_at": "16", "strength": 1.4}
     again = comfyui.succeed(prompt)
     assert again["ticks"] == first["ticks"] - 4 and again["outputs"]["blend"]["atelier_choices"][0]["values"] == told["values"]
+
+
+def test_files_and_alpha_are_kept_apart_and_what_can_not_be_saved_is_told(engine):
+    told = engine.ask("probe", code="""
+import sys, pathlib, torch
+part = lambda name: sys.modules[pack.__name__ + ".nodes." + name]
+files, images, image, progress = map(part, ("files", "images", "image", "progress"))
+folder = pathlib.Path(files.folder_paths.get_input_directory(), "told apart")
+folder.mkdir(exist_ok=True)
+(folder / "a.png").write_bytes(b"a")
+before = files.listing_fingerprint(folder.name)
+(folder / "a.png").write_bytes(b"ab")
+clear, notes, tell = torch.rand(1, 16, 16, 4), [], progress.tell
+answer = {
+    "changed": files.listing_fingerprint(folder.name) != before,
+    "names": [files.new_output(key, "told.npz").name for key in (files.MODELS, files.LATENTS)],
+    "metrics": files.metrics_folder() == pathlib.Path(files.folder_paths.get_folder_paths(files.METRICS)[0]),
+    "alpha": [bool((some[..., 3] == clear[..., 3]).all()) for some in (
+        images.with_alpha_of(clear[..., :3], clear), image.Finish.execute(clear, "same").result[0])],
+    "none": images.with_alpha_of(clear[..., :3], clear[..., :3]).shape[-1]}
+progress.tell = notes.extend
+try:
+    with progress.saving_on_interrupt(lambda: 1 / 0):
+        raise KeyboardInterrupt
+except KeyboardInterrupt:
+    answer["notes"] = notes
+finally:
+    progress.tell = tell
+""")
+    assert told == {"changed": True, "names": ["told.npz_00001.safetensors", "told_00001.npz"], "metrics": True,
+                    "alpha": [True, True], "none": 3, "notes": ["What was done could not be saved (division by zero)."]}

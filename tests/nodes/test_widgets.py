@@ -9,6 +9,8 @@ import pytest
 from prompts import Prompt, aligned, generate, inverted, load, node, sample, save
 from support import pixels
 
+import stylegan_core as sg
+
 BASE: Prompt = {"base": load(), "toon": load("tiny_toon.safetensors"), "latents": sample(count=3),
                 "one": sample(seed=9, count=1)}
 PORTRAIT: Prompt = {"photo": node("AtelierLoadExamplePortrait"), "faces": aligned(64)}
@@ -91,6 +93,10 @@ part = lambda name: sys.modules[pack.__name__ + name]
 sg, node, Resident = part(".stylegan_core"), part(".nodes." + home), part(".nodes.residency").Resident
 model = lambda name: Resident(sg.load({folder!r} + f"/tiny_{{name}}.safetensors"))
 
+def noted(core):
+    core.info = dataclasses.replace(core.info, notes={{"made": "by hand"}})
+    return core
+
 class Place:
     def __init__(self, image):
         self.image = image
@@ -100,6 +106,7 @@ class Handed(Exception):
 
 WIRES = {{
     **{{name: lambda name=name: model(name) for name in ("base", "toon", "large", "dual")}},
+    "noted": lambda: Resident(noted(sg.load({folder!r} + "/tiny_base.safetensors"))),
     "image": lambda: torch.rand(2, 32, 32, 3), "mask": lambda: torch.rand(2, 32, 32), "places": lambda: [Place(3), Place(7)],
     "latents": lambda: sg.Latents(sg.sample_z([1, 2], 16), "z"), "curves": lambda: {{"l2": torch.zeros(3, 2)}},
     "styles": lambda: sg.Styles.numbered(sg.Latents(torch.zeros(2, 11, 16), "z+")),
@@ -192,6 +199,11 @@ CALLS: dict[str, tuple[tuple[str, str, str, dict[str, Any]], dict[str, Any]]] = 
         "resume": False, "styled": "@large", "seed": 9, "faces": False, "drawings": 4}),
         {"source": {"names": ["a", "d", "f", "i"]}, "options": {"kind": "anime", "seed": 9, "faces": False}, "resume": False,
          "styled": "MobileStyleGAN", "start": None}),
+    "tuning": (("tune", "TuneModelToImage", "Tuner", {
+        "model": "@base", "image": "@image", "latents": "@latents", "quality": "draft", "protect_others": 0.2, "seed": 4}),
+        {"options": {"steps": sg.TUNE_PRESETS["draft"].steps, "locality": 0.2, "seed": 4}}),
+    "comment": (("model", "SaveStyleGAN", "save", {"model": "@noted", "name": "handed", "notes": "mine"}),
+                {"metadata": {"notes": {"made": "by hand", "comment": "mine"}}}),
     "sampler": (("train_dual", "TrainStyleSampler", "fit_sampler", {"model": "@dual", "styles": "@styles", "epochs": 3,
                                                                     "seed": 5}), {"epochs": 3, "seed": 5}),
 }
