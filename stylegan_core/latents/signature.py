@@ -66,7 +66,7 @@ class LatentModel(Protocol):
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:
-    """Sixteen hex digits that name a mapping network's weights (its state dict, "fc0.weight" ...).
+    """Sixteen hex digits that name a network's weights, such as a mapping's (its state dict, "fc0.weight" ...).
 
     Half precision, so that a model and its half-precision copy agree; w_avg stays out, being no part of the map.
     """

@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,13 +18,15 @@ import torch
 
 import stylegan_core as sg
 from stylegan_core.engine import RunFolder, read_log
+from stylegan_core.pictures.sheets import contact_sheet
 from stylegan_core.training import pulls
 from stylegan_core.training.data import PictureSet, prepare_pictures, some_of
 from stylegan_core.training.draws import draw_latents, generator_for
 from stylegan_core.training.judges import frozen_layers
 from stylegan_core.training.processes import Processes
+from stylegan_core.training.recipe import fine_tune
 from stylegan_core.training.rounds import Rounds
-from stylegan_core.training.transfer import Transfer
+from stylegan_core.training.transfer import GRID, GRID_PSI, Transfer
 from stylegan_core.training.transfer_options import TransferOptions, open_run, preset_options
 from tests.core.training.golden import folder
 from tests.launcher import in_processes
@@ -317,6 +320,34 @@ def test_the_child_is_the_averaged_generator_with_both_licences() -> None:
     assert transfer.child().info.licence == "do not sell + CC0-1.0"
 
 
+def test_the_pictures_own_licence_is_the_childs_unless_another_is_given(tmp_path) -> None:
+    model, data = base(torch.float32), replace(pictures(), licence="CC BY 4.0")
+    settings = {"kimg": 0.008, "batch_size": 4, "tick_kimg": 0.004, "score_pictures": 0}
+    for given, told in (("unknown", "CC BY 4.0"), ("CC0-1.0", "CC0-1.0")):
+        child = fine_tune(model, data, tmp_path / told, "quick", data_licence=given, **settings).model
+        assert told in child.info.licence
+
+
+def test_a_picture_keeps_its_own_label_and_the_grid_its_truncation(golden) -> None:
+    """Pictures as bright as their class says."""
+    case = golden("ada_sg2_cond")
+    model: Any = sg.load(case.file(case.json()["file"]), dtype=torch.float32)
+    side, classes = model.img_resolution, model.c_dim
+    of = np.arange(2 * classes) % classes
+    images = np.stack([np.full((3, side, side), 20 * i, np.uint8) for i in of])
+    data = PictureSet(images, tuple(map(str, range(len(of)))), np.eye(classes, dtype=np.float32)[of], sha256="y")
+    transfer = Transfer(model, data, replace(OPTIONS, augment="none"))
+    rows = torch.tensor([1, 3, 6])
+    given = transfer._inputs("Dmain", 8, rows)
+    assert given.reals is not None and given.real_c is not None
+    brightness = ((given.reals.mean((1, 2, 3)) + 1) * 127.5 / 20).round().long()
+    assert given.real_c.argmax(1).tolist() == brightness.tolist()
+    assert len(set(transfer._inputs("Dmain", 8, torch.arange(8)).real_c.argmax(1).tolist())) > 1  # type: ignore[union-attr]
+    shown = contact_sheet(torch.cat([x.float() for x in transfer.samples(GRID, GRID_PSI, "data")]), 4)
+    other = contact_sheet(torch.cat([x.float() for x in transfer.samples(GRID, 1.0, "data")]), 4)
+    assert torch.equal(transfer.grid(), shown) and not torch.equal(shown, other)
+
+
 CHANGES = ({"seed": 1}, {"mirror": False}, {"mixing": 0.0}, {"r1_gamma": 3.0}, {"lr": 0.01}, {"D_lr": 0.01}, {"ema_kimg": 1.0},
            {"pl_weight": 9.0}, {"augment": "color"}, {"augment_p": 0.0})
 
@@ -487,6 +518,9 @@ def test_prepares_what_a_person_has(tmp_path) -> None:
     for part in ("doubles of others: b.png", "unreadable (UnidentifiedImageError): broken.png", "smaller than 32 px: tiny.png",
                  "gray: gray.png", "transparent places became white: alpha.webp", "smaller than 48 px and enlarged: a.png"):
         assert part in notes, notes
+    wide = (Image.open(source / "c.jpg"), data.names.index("c.jpg"))
+    middle = wide[0].resize((48, 48), Image.Resampling.LANCZOS, (0, 10, 80, 90), reducing_gap=3.0)
+    assert np.array_equal(data.images[wide[1]], np.asarray(middle).transpose(2, 0, 1)), "its middle"
     assert seen[-1] == (7, 7)
     again = prepare_pictures(source, 48, tmp_path / "cache", on_step=lambda *_: pytest.fail("it was prepared before"))
     assert np.array_equal(again.images, data.images) and again.sha256 == data.sha256
