@@ -3,8 +3,8 @@
     COMFYUI_PATH=... python -m benchmarks.slider [--rounds 5] [--swap]
 
 ComfyUI's own executor with its cache runs the workflow as the template has it, then again with another strength (or swap_at).
-Printed: seconds of each node that ran again, and their sums over the synthesis alone (goal: at most 1.5 until the toon is back
-in its photograph; writing files is ComfyUI's). Needs ComfyUI with its requirements, since only it has a cache.
+Printed: seconds of each node that ran again, and their sums over the synthesis alone (goal: at most 1.5 for the new face; paste
+and ComfyUI's writing of files come on top). Needs ComfyUI with its requirements, since only it has a cache.
 """
 
 from __future__ import annotations
