@@ -6,7 +6,6 @@ import hashlib
 import logging
 import os
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import folder_paths
 
 from ..stylegan_core.assets import ALIASES, FOLDER, asset_path, example_portrait
 from ..stylegan_core.checkpoints import LATENT_SUFFIXES, MODEL_SUFFIXES
-from ..stylegan_core.checkpoints.writing import check_target
+from ..stylegan_core.checkpoints.writing import check_target, write_bytes
 from ..stylegan_core.errors import InvalidInput
 
 MODELS = "stylegan"
@@ -49,9 +48,8 @@ def place_examples() -> None:
     for name, path in {"atelier_portrait.jpg": example_portrait(), **files}.items():
         try:
             if not (target / name).exists():
-                (target / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target / name)
-        except OSError as error:
+                write_bytes(target / name, path.read_bytes())
+        except (OSError, InvalidInput) as error:
             logging.getLogger(__name__).info("StyleGAN Atelier: %s could not be laid into %s (%s).", name, target, error)
 
 
@@ -132,8 +130,9 @@ def new_output(key: str, name: str) -> Path:
         raise InvalidInput(f"The name {plain[:40]!r} is {len(plain)} characters long or holds some that no file name can; "
                            f'use a plain one such as "my_face".')
     target = (root / plain).resolve()
-    if root not in target.parents or not target.name:
-        raise InvalidInput(f'The name "{name}" leads outside output/{key}; use a plain one such as "my_face".')
+    if root not in target.parents:
+        what = f'The name "{name}" leads outside output/{key}' if plain else "No name was given"
+        raise InvalidInput(f'{what}; use a plain one such as "my_face".')
     number = 1
     while (path := target.with_name(f"{target.name}_{number:05}{suffix}")).exists():
         number += 1
@@ -142,8 +141,8 @@ def new_output(key: str, name: str) -> Path:
 
 def run_folder(name: str) -> Path:
     """output/stylegan_training/NAME. Raises InvalidInput for a name that leads elsewhere."""
-    if not re.fullmatch(r"\w[\w .-]{0,100}", name) or name.endswith((".", " ")):
-        raise InvalidInput(f'"{name[:60]}" is no name for a run; use letters, digits, spaces, dots and dashes.')
+    if not re.fullmatch(r"\w[\w .-]{0,100}", name) or name.endswith((".", " ")) or len(os.fsencode(name)) > MAX_PART:
+        raise InvalidInput(f'"{name[:60]}" is no name for a run; use up to 100 letters, digits, spaces, dots and dashes.')
     return output_folder(TRAINING) / name
 
 
@@ -169,7 +168,7 @@ def listing_fingerprint(name: str) -> str:
         return ""
     found = sorted(path.rglob("*")) if path.is_dir() else [path]
     told = [f"{file} {stat.st_size} {stat.st_mtime_ns}" for file in found if file.is_file() and (stat := file.stat())]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+    return hashlib.sha256(os.fsencode("\n".join(told))).hexdigest()
 
 
 def metrics_folder() -> Path:

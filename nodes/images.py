@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..stylegan_core.errors import InvalidInput
+from ..stylegan_core.faces.checks import check_finite, check_range
 
 try:
     from comfy_execution.graph_utils import ExecutionBlocker
@@ -24,7 +25,15 @@ COPIES = 3
 
 
 def to_core(image: Tensor) -> Tensor:
-    """IMAGE [B, H, W, C] in [0, 1] -> [B, 3, H, W] float32 in [-1, 1]; gray is repeated, alpha dropped."""
+    """IMAGE [B, H, W, C] in [0, 1] -> [B, 3, H, W] float32 in [-1, 1]; gray is repeated, alpha dropped. Raises InvalidInput for
+    other shapes, NaN and other ranges."""
+    core = _converted(image)
+    check_finite(core, "Image")
+    check_range(core, "An image batch")
+    return core
+
+
+def _converted(image: Tensor) -> Tensor:
     if image.ndim != 4 or image.shape[-1] not in (1, 3, 4):
         raise InvalidInput(f"An image came with shape {tuple(image.shape)}; give [batch, height, width, 1, 3 or 4 "
                            f"channels].")
@@ -38,14 +47,17 @@ class CoreFrames(Sequence[Tensor]):
     """The pictures of an IMAGE as to_core gives them, converted one at a time: a long video is not held twice."""
 
     def __init__(self, image: Tensor) -> None:
-        to_core(image[:1])
+        _converted(image[:1])
         self.image = image
 
     def __len__(self) -> int:
         return len(self.image)
 
     def __getitem__(self, t: int) -> Tensor:  # type: ignore[override]
-        return to_core(self.image[t : t + 1])[0]
+        picture = _converted(self.image[t : t + 1])[0]
+        check_finite(picture, f"Picture {t + 1}")
+        check_range(picture, f"Picture {t + 1}")
+        return picture
 
 
 def to_image(x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io
 
+from ..stylegan_core.faces.checks import check_side
 from ..stylegan_core.metrics import best_separability, compare_sets, path_length, sample_pictures
 from ..stylegan_core.metrics.networks import best_features, best_perceptual
 from ..stylegan_core.metrics.path_length import Space
@@ -59,8 +60,9 @@ class FID(io.ComfyNode):
         device = on_device(model, batch=AT_ONCE)
         network = best_features(files.metrics_folder()).to(device)
         fakes = sample_pictures(model.core, count, seed & WORD)
-        reals = to_core(images).split(16)
-        return measured(compare_sets(reals, len(images), fakes, count, network=network, on_step=progress()), cls)
+        reals = to_core(images)
+        check_side(reals, "A picture")
+        return measured(compare_sets(reals.split(16), len(images), fakes, count, network=network, on_step=progress()), cls)
 
 
 class PerceptualPathLength(io.ComfyNode):

@@ -9,6 +9,7 @@ from comfy_api.latest import io
 
 from .. import stylegan_core as sg
 from ..stylegan_core.engine import read_log
+from ..stylegan_core.metrics.score import random_labels
 from ..stylegan_core.training import PairsOptions, PictureSet, TransferOptions, prepare_pictures
 from ..stylegan_core.training.ada import SETS
 from ..stylegan_core.training.data import data_sheet
@@ -58,7 +59,7 @@ class SampleTrainingPairs(io.ComfyNode):
         on_device(model, batch=8)
         core = model.core
         codes = sg.Latents(sg.sample_z([(seed + i) & MAX_SEED for i in range(count)], core.z_dim), "z", core)
-        ws = sg.Latents(codes.ws(core, psi).cpu(), "w+", core)
+        ws = sg.Latents(codes.ws(core, psi, c=random_labels(core, count, seed)).cpu(), "w+", core)
         bar = progress()
         images = to_image(sg.render(core, ws, on_step=bar))
         return io.NodeOutput(images, ws, ui=bar.result(images[:4], cls))

@@ -58,6 +58,6 @@ class SaveError(InvalidInput):
     """A file can't be written (full disk, no permission, in use); nothing of it was left behind."""
 
     def __init__(self, message: str, full: bool = False, missing: int | None = None) -> None:
-        """full: whether the disk is; missing: bytes that it lacks, where they can be told."""
+        """full: whether the disk is, or no file may be so large; missing: bytes that it lacks, where they can be told."""
         super().__init__(message)
         self.full, self.missing = full, missing

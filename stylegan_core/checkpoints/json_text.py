@@ -1,4 +1,4 @@
-"""JSON out of files: no nesting and no number can cost more than its text is long."""
+"""JSON out of files, where no nesting and no number can cost more than its text is long, and into them."""
 
 from __future__ import annotations
 
@@ -21,3 +21,13 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text, parse_int=_whole)
     except RecursionError as error:
         raise ValueError("it nests too deep") from error
+
+
+def plain_text(text: str) -> str:
+    """A text that UTF-8 can spell: bytes of a file's name that are none, half a pair to Python, become JSON's escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def to_json(value: Any, **how: Any) -> str:
+    """A JSON text in plain characters, which parse_json reads back; how: of json.dumps."""
+    return plain_text(json.dumps(value, ensure_ascii=False, **how))

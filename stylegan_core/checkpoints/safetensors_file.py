@@ -14,7 +14,7 @@ from torch import Tensor
 from ..errors import LoadError
 from ..version import __version__
 from .checksums import CHECKSUMS_KEY, checker, describe_checksums, read_checksums
-from .json_text import parse_json
+from .json_text import parse_json, to_json
 from .source import Source
 from .tensors import MAX_DIMS, MAX_KEY, LazyTensor, Storage, formed
 from .writing import check_target, write_file
@@ -122,7 +122,7 @@ def write_safetensors(path: str | Path, tensors: Mapping[str, Tensor], metadata:
     the disk is full or the place can't be written to.
     """
     target = check_target(path, SUFFIXES, overwrite)
-    text = json.dumps({"format": 1, "version": __version__, **metadata}, ensure_ascii=False, sort_keys=True)
+    text = to_json({"format": 1, "version": __version__, **metadata}, sort_keys=True)
     plain = {key: tensor.detach().to("cpu").contiguous() for key, tensor in tensors.items()}
     entries = {METADATA_KEY: text, CHECKSUMS_KEY: describe_checksums(text, plain, CODES)}
     entries |= {key: value if isinstance(value, str) else json.dumps(value) for key, value in (beside or {}).items()}

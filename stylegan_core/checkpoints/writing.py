@@ -196,6 +196,9 @@ def _full(target: Path, size: int, free: int) -> SaveError:
 
 def _save_error(error: OSError, target: Path, size: int) -> SaveError:
     """A failure of the system as a sentence."""
+    if too_large(error):
+        return SaveError(f"{target.name} would be larger than a file may be there{f' ({size} bytes)' if size else ''}; allow "
+                         f"larger ones (ulimit -f), or save on another disk (FAT32 ends at 4 GB).", True)
     if error.errno in FULL:
         with contextlib.suppress(OSError):
             return _full(target, size, shutil.disk_usage(target.parent).free)
@@ -203,6 +206,11 @@ def _save_error(error: OSError, target: Path, size: int) -> SaveError:
         return SaveError(f"{target.name} is in use or its folder {_short(target.parent)} is read-only; choose another name or "
                          f"place, or unload it.")
     return SaveError(f"{target.name} can't be written ({_why(error)}); choose another place.")
+
+
+def too_large(error: BaseException | None) -> bool:
+    """Whether a limit on the size of one file is what stood in the way, not a full disk."""
+    return error is not None and (getattr(error, "errno", None) == errno.EFBIG or too_large(error.__cause__))
 
 
 def _why(error: Exception) -> str:

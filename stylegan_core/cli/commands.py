@@ -99,8 +99,7 @@ def generate(a: argparse.Namespace) -> int:
     model = load_generator(a.model, a.device)
     latents = Latents(sample_z(a.seeds, model.z_dim), "z", model) if given is None else given
     latents.check(model)
-    no_class_needed = a.label is None and latents.space.startswith("w")
-    label, small = None if no_class_needed else class_label(model, a.label), []
+    label, small = class_label(model, a.label, space=latents.space), []
     for i, name in enumerate(tqdm(names, desc="generate", leave=False)):
         image = render(model, latents.pick(i), psi, a.cutoff, label, a.noise, seed=seeds[i], precision=a.precision)
         write_image(image, name, a.overwrite)
@@ -198,8 +197,12 @@ def _toonify_folder(a: argparse.Namespace) -> int:
     def is_done(name: str) -> bool:
         return not a.overwrite and _toon_places(a, name)["pasted"].exists()
 
-    report, some = each_picture("toonify", pictures, is_done,
-                                lambda name, path: work.draw(read_image(path), _toon_places(a, name), overwrite=True))
+    def make(name: str, path: Path) -> None:
+        places = _toon_places(a, name)
+        check_pictures([*places.values()], overwrite=True)
+        work.draw(read_image(path), places, overwrite=True)
+
+    report, some = each_picture("toonify", pictures, is_done, make)
     say("\n".join([report, *work.licence]))
     return int(not some)
 

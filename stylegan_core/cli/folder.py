@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from ..checkpoints import check_folder
-from ..errors import AtelierError, InvalidInput
+from ..errors import AtelierError, InvalidInput, SaveError
 from ..pictures.files import SUFFIXES
 from ..runtime import is_out_of_memory
 
@@ -46,7 +46,8 @@ def own_device(device: str) -> str:
 
 def each_picture(name: str, pictures: dict[str, Path], is_done: Callable[[str], bool],
                  work: Callable[[str, Path], object]) -> tuple[str, bool]:
-    """work(name, file) for this process's share of the pictures that are not done -> a report, and whether any came out.
+    """work(name, file) for this process's share of the pictures that are not done -> a report, and whether any came out. A full
+    disk ends it.
 
     The share depends on the folder alone, not on what is done, so that processes that start late agree.
     """
@@ -54,13 +55,15 @@ def each_picture(name: str, pictures: dict[str, Path], is_done: Callable[[str], 
     mine = list(pictures.items())[rank::world]
     made, existing, refused = 0, 0, []
     for title, path in tqdm(mine, desc=name, leave=False, disable=rank > 0):
-        if is_done(title):
-            existing += 1
-            continue
         try:
-            work(title, path)
-            made += 1
+            if is_done(title):
+                existing += 1
+            else:
+                work(title, path)
+                made += 1
         except AtelierError as error:
+            if isinstance(error, SaveError) and error.full:  # the others would only cost their time
+                raise
             refused.append(str(error) if str(error).startswith(path.name) else f"{path.name}: {error}")
         except OSError as error:
             refused.append(f"{path.name}: {error.strerror or error}.")

@@ -27,7 +27,6 @@ MAX_SEED = (1 << 64) - 1
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a user's mistake ends in one line on stderr, never in a traceback."""
-    over()
     keep_freed_memory()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started this, or a program without a console
@@ -36,7 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = build_parser().parse_args(argv)
     except SystemExit as stop:
         return int(stop.code or 0)
+    except KeyboardInterrupt:
+        return _say("Interrupted.", commands.INTERRUPTED)
     try:
+        over()
         return int(arguments.run(arguments) or 0)
     except KeyboardInterrupt:
         return _say("Interrupted.", commands.INTERRUPTED)

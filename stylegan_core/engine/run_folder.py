@@ -11,9 +11,9 @@ from typing import IO, Any, TypeVar
 from torch import Tensor
 
 from ..checkpoints.containers import read_file
-from ..checkpoints.json_text import parse_json
+from ..checkpoints.json_text import parse_json, to_json
 from ..checkpoints.safetensors_file import read_json, write_safetensors
-from ..checkpoints.writing import FULL, check_folder, write_bytes
+from ..checkpoints.writing import FULL, check_folder, too_large, write_bytes
 from ..errors import InvalidInput, LoadError, SaveError, TrainingStopped
 
 VERSION = 1
@@ -46,7 +46,7 @@ class RunFolder:
         file = self.path / SETTINGS
         if file.is_file():
             self._compare(file, settings, resume, may_change)
-        text = json.dumps({"version": VERSION, "settings": settings}, indent=1, ensure_ascii=False)
+        text = to_json({"version": VERSION, "settings": settings}, indent=1)
         self.guard(lambda: _write_text(file, text))
 
     def _compare(self, file: Path, settings: dict[str, Any], resume: bool, may_change: tuple[str, ...]) -> None:
@@ -82,15 +82,17 @@ class RunFolder:
         self.close()
 
     def guard(self, write: Callable[[], T]) -> T:
-        """write(), a full disk told as such. Raises TrainingStopped."""
+        """write(), a full disk or a limit on files told as such. Raises TrainingStopped."""
         try:
             return write()
         except (OSError, SaveError) as error:
             full = error.full if isinstance(error, SaveError) else error.errno in FULL
             if not full:
                 raise
-            raise TrainingStopped(f"The disk of {self.path} is full; the run stopped and its last checkpoint is whole, so free "
-                                  f"some space and resume.") from error
+            found, remedy = ((f"A file of {self.path} would be larger than files may be there", "allow larger ones (ulimit -f)")
+                             if too_large(error) else (f"The disk of {self.path} is full", "free some space"))
+            raise TrainingStopped(f"{found}; the run stopped and its last checkpoint is whole, so {remedy} and "
+                                  f"resume.") from error
 
     # states
 

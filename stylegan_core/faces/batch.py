@@ -18,7 +18,7 @@ from ..options import parse_indices
 from ..pictures.files import from_uint8, to_uint8
 from ..pictures.finish import redrawn
 from .align import FaceTransform, align_face, cut_again, face_quad, fine_enough
-from .checks import check_finite
+from .checks import check_finite, check_side
 from .color import match_color
 from .detection import Face, find_faces
 from .grain import match_grain
@@ -82,6 +82,7 @@ def take_faces(images: Tensor | Sequence[Tensor], size: int, which: Which = "lar
             crops.append(crop)
             places.append(FacePlace(index, transform, number))
         if not chosen and when_none == "whole image":
+            check_side(image, f"Photograph {index + 1}")
             crop, transform = central_square(image, size)
             crops.append(crop)
             places.append(FacePlace(index, transform))
@@ -198,7 +199,7 @@ def _check_return(images: Tensor, crops: Tensor, places: Sequence[FacePlace], ma
     if seen is not None and len(seen) != len(crops):
         raise InvalidInput(f"{_count(len(seen), 'reconstruction')} came for {_count(len(crops), 'crop')}; give one each.")
     if masks is not None and (masks.ndim != 4 or masks.shape[1] != 1 or masks.shape[2] != masks.shape[3]
-                              or len(masks) not in (1, len(crops))):
+                              or len(masks) not in (1, len(crops)) or not masks.numel()):
         raise InvalidInput(f"Pasting {_count(len(crops), 'crop')} got masks of shape {tuple(masks.shape)} but needs a square "
                            f"one each, in the crops' frame; Head Mask makes them.")
     for what, pixels in (("Photograph", images), ("Crop", crops), ("Mask", masks), ("Reconstruction", seen)):

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..errors import InvalidInput
 from ..networks.detector import MTCNN
 from .align import face_quad
+from .checks import check_side
 from .detection import detect_faces, roll
 
 FRAME_POINTS = torch.tensor([[0.385, 0.475], [0.615, 0.475], [0.5, 0.615], [0.405, 0.735], [0.595, 0.735]])
@@ -70,6 +71,7 @@ def check_aligned(crops: Tensor, detector: MTCNN | None = None) -> None:
     if crops.ndim != 4 or crops.shape[1] != 3 or crops.shape[2] != crops.shape[3] or not len(crops):
         raise InvalidInput(f"Aligned faces [batch, 3, size, size] are needed but pictures of shape {tuple(crops.shape)} came; "
                            f"cut the faces out with Align Faces first.")
+    check_side(crops, "A picture")
     for number, points in enumerate(crop_points(crops, detector)):
         if points is not None and not _in_frame(points):
             raise InvalidInput(f"The face of picture {number + 1} is not where an aligned face has it; cut the faces out with "

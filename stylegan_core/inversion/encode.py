@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInput, LatentMismatch
-from ..faces.checks import check_finite, check_range
+from ..faces.checks import check_finite, check_range, check_side
 from ..latents import Latents, ModelSignature, Space
 from ..networks.encoders.compact import CompactEncoder
 from ..networks.encoders.psp import RESTYLE_PASSES
@@ -50,6 +50,7 @@ def encode(encoder: PortraitEncoder, images: Tensor, model: Generator | None = N
     if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] != images.shape[3] or not len(images):
         raise InvalidInput(f"The encoder got pictures of shape {tuple(images.shape)} but needs aligned, square ones [batch, 3, "
                            f"size, size]; cut the faces out with Align Faces first.")
+    check_side(images, "A picture")
     check_finite(images, "Image")
     check_range(images, "The batch of images to encode")
 

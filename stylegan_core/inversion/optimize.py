@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..engine import Adam, Chunks, History, Optimization, exact, gradients
 from ..errors import InvalidInput
-from ..faces.checks import check_range
+from ..faces.checks import check_range, check_side
 from ..latents import Latents, ModelSignature, Space, carry_rows, codes_to_ws
 from ..losses.reconstruction import ReconstructionLoss, judging_networks
 from ..losses.regularizers import normalize_noise_
@@ -256,6 +256,7 @@ def check_targets(images: Tensor) -> None:
             f"Inversion got images of shape {tuple(images.shape)} but needs square faces [batch, 3, size, size]; "
             f"align the faces first."
         )
+    check_side(images, "A picture")
     if not images.isfinite().flatten(1).all(1).any():
         raise InvalidInput("Inversion got images of which each holds NaN or infinite pixels; make them again.")
     check_range(images, "The batch of images to invert")

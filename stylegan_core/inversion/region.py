@@ -31,7 +31,7 @@ def region_weight(targets: Tensor, size: int, mask: Tensor | None, landmarks: fl
 
 def _shrunk(mask: Tensor, batch: int, size: int) -> Tensor:
     """-> [B, 1, size, size]."""
-    if mask.ndim != 3 or len(mask) not in (1, batch) or mask.shape[1] != mask.shape[2]:
+    if mask.ndim != 3 or len(mask) not in (1, batch) or mask.shape[1] != mask.shape[2] or not mask.numel():
         raise InvalidInput(f"The mask has shape {list(mask.shape)} for {batch} square images; give [1 or {batch}, size, size], "
                            f"cut out as the images are.")
     if not torch.isfinite(mask).all() or mask.min() < 0 or mask.max() > 1:

@@ -57,7 +57,8 @@ def coordinates(model: Generator, space: Space, whitened: bool, c: Tensor | None
     if whitened:
         count = max(SAMPLES, SAMPLES_PER_DIM * model.w_dim)
     if model.c_dim and c is None:
-        raise InvalidInput(f"This model has {model.c_dim} classes and needs a label to invert with; give c, one-hot.")
+        raise InvalidInput(f"This model has {model.c_dim} classes and none was given to invert in; give one where that can be "
+                           f"told (c, one-hot), or use a model without classes.")
     z, w = model.mapping.sample(count, 123, None if c is None else c[:1])
     average = model.w_avg.to(w)
     distance = (w - average).square().sum(1)

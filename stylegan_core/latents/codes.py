@@ -52,13 +52,20 @@ def codes_to_ws(generator: LatentModel, codes: Tensor, space: Space, c: Tensor |
     return codes if codes.ndim == 3 else codes[:, None].repeat(1, generator.num_ws, 1)
 
 
-def class_label(generator: LatentModel, index: int | None, batch: int = 1) -> Tensor | None:
-    """One-hot labels [batch, c_dim] for a model with classes; None for one without.
+def class_label(generator: LatentModel, index: int | None, batch: int = 1, space: Space = "z") -> Tensor | None:
+    """One-hot labels [batch, c_dim] for codes of a model with classes; None for one without, and for codes of w and w+, which
+    have their class from the mapping.
 
-    index None or -1 stands for "no class". Raises InvalidInput when the model needs one or lacks the one asked for.
+    index None or -1 stands for "no class". Raises InvalidInput when the model needs one or lacks the one asked for, and for a
+    class that codes of w can't be given.
     """
     classes = generator.c_dim
     number = -1 if index is None else index
+    if classes and space.startswith("w"):
+        if number == -1:
+            return None
+        raise InvalidInput(f"Class {index} was asked of latents in {space}, which have theirs from the mapping; leave the "
+                           f"class out, or give latents in z.")
     if not classes:
         if number in (-1, 0):
             return None

@@ -15,7 +15,7 @@ from ..checkpoints import load
 from ..errors import InvalidInput
 from ..latents import sample_z
 from ..losses.perceptual import LPIPS
-from ..networks.generators.base import Generator, NoiseMode
+from ..networks.generators.base import Generator, NoiseMode, plain_generator
 from ..runtime import OnStep
 from .attributes import MeasuredAttributes, centred
 from .distances import feature_statistics, frechet_distance, kernel_distance, precision_recall
@@ -47,7 +47,7 @@ class Measure:
 def sample_pictures(model: Generator, count: int, seed: int = 0, batch: int = 8,
                     truncation_psi: float = 1.0) -> Iterator[Tensor]:
     """Pictures of seeds seed, seed + 1, ... in batches, as measures want them: psi 1, fresh noise, rounded to bytes."""
-    device = next(model.parameters()).device
+    model, device = plain_generator(model), next(model.parameters()).device
     for rows in in_batches(count, batch):
         z = sample_z([seed + i for i in rows], model.z_dim).to(device)
         ws = model.mapping(z, random_labels(model, len(z), seed + rows.start), truncation_psi=truncation_psi)
@@ -122,7 +122,7 @@ def path_length(model: Generator, count: int = 1000, space: Space = "w", end: bo
     """
     if count < 1:
         raise InvalidInput(f"A path length over {count} pairs can't be; use at least 1, usually some thousands.")
-    like = next(model.parameters())
+    model, like = plain_generator(model), next(model.parameters())
     distance = (distance or LPIPS.embedded()).to(like.device)
     found = []
     for rows in in_batches(count, batch):
@@ -180,7 +180,7 @@ def best_separability(model: Generator, folder: str | Path, count: int = 2000, s
 def separate(model: Generator, judge: Callable[[Tensor], Tensor], name: str, attributes: int, count: int, seed: int = 0,
              batch: int = 8, on_step: OnStep | None = None) -> tuple[list[Measure], Tensor]:
     """judge: pictures [B, C, h, w], 256 px at most -> logits [B, attributes] -> (in z and w, bits [attributes, 2])."""
-    like = next(model.parameters())
+    model, like = plain_generator(model), next(model.parameters())
     codes, logits = [], []
     for rows in in_batches(count, batch):
         z = sample_z([seed + i for i in rows], model.z_dim).to(like)

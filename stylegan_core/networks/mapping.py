@@ -105,7 +105,8 @@ class MappingNetwork(nn.Module):
             return normalize_2nd_moment(z)
         if c is None:
             raise InvalidInput(
-                f"This model has {self.config.c_dim} classes and needs a label; pick one from 0 to {self.config.c_dim - 1}."
+                f"This model has {self.config.c_dim} classes and needs a label; pick one from 0 to {self.config.c_dim - 1}, or "
+                f"give latents in w or w+, which have theirs."
             )
         self._check_labels(c, z)
         y = self.embed(c.to(z)).expand(*z.shape[:-1], -1)

@@ -22,6 +22,8 @@ from .rendering import render
 MARGIN = 4
 STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
 PAPER, INK = (255, 255, 255), (30, 30, 30)
+LONG, LINES = 60, 3
+"""Characters and lines of a title at most: names out of files may be of any length."""
 
 
 def contact_sheet(images: Tensor, columns: int, column_titles: Sequence[str] = (), row_titles: Sequence[str] = (),
@@ -33,6 +35,8 @@ def contact_sheet(images: Tensor, columns: int, column_titles: Sequence[str] = (
     if images.ndim != 4 or columns < 1 or not len(images):
         raise InvalidInput(f"A contact sheet got pictures of shape {tuple(images.shape)} and {columns} columns; "
                            f"give at least one of each.")
+    column_titles, row_titles, captions = ([_shortened(text) for text in some]
+                                           for some in (column_titles, row_titles, captions))
     pictures = _shrunk(images, cell or images.shape[3]).expand(-1, 3, -1, -1)
     height, width = pictures.shape[2:]
     font = ImageFont.load_default(max(11, width // 9))
@@ -61,6 +65,10 @@ def contact_sheet(images: Tensor, columns: int, column_titles: Sequence[str] = (
 def _shrunk(images: Tensor, width: int) -> Tensor:
     size = (round(images.shape[2] * width / images.shape[3]), width)
     return functional.interpolate(images[:, :3].float(), size=size, mode="bilinear", antialias=True)
+
+
+def _shortened(text: str) -> str:
+    return "\n".join(line if len(line) <= LONG else f"{line[: LONG - 1]}…" for line in text.split("\n")[:LINES])
 
 
 def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:

@@ -28,7 +28,7 @@ from ..losses.perceptual import LPIPS
 from ..losses.regularizers import normalize_noise_
 from ..networks.dualstylegan import color_rows
 from ..networks.encoders.psp import INPUT, prepare_portraits
-from ..networks.generators.base import Generator
+from ..networks.generators.base import Generator, plain_generator
 from ..options import check_numbers
 from ..runtime import OnStep, run_chunked
 from .noise import joint_noise_regularization
@@ -183,6 +183,7 @@ class Destylizer(Series[Drawings, Destylized]):
         perceptual, identity: default to the embedded networks; the paper used LPIPS-VGG and ArcFace. noise: starting
         unit maps [1|B, 1, h, w]. Raises InvalidInput, LatentMismatch.
         """
+        plain, styled = plain_generator(plain), plain_generator(styled)
         if ModelSignature.of(plain).carries(ModelSignature.of(styled)):
             styled = blend(plain, styled, 32)
         if (plain.num_ws, plain.w_dim, plain.img_resolution) != (styled.num_ws, styled.w_dim, styled.img_resolution):

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInput
+from ..faces.checks import check_finite, check_side
 from ..faces.color import SKIN_CENTER, SKIN_RADII, to_lab
 from ..faces.frame import FaceMeasures, crop_points
 from ..faces.geometry import place_grid, superellipse
@@ -128,6 +129,8 @@ def _check(photo: Tensor, content: Latents, styles: Styles, count: int, faces: L
     if photo.ndim != 4 or photo.shape[:2] != (1, 3) or photo.shape[2] != photo.shape[3] or len(content) != 1:
         raise InvalidInput(f"Recommending needs one aligned photograph [1, 3, size, size] and its latents, but got shape "
                            f"{tuple(photo.shape)} and {len(content)} latents; cut the face out with Align Faces, and pick one.")
+    check_side(photo, "A photograph")
+    check_finite(photo, "Photograph")
     if count < 1 or not len(styles):
         raise InvalidInput(f"{count} of {len(styles)} styles were asked for; ask for at least 1 of at least 1.")
     if faces is not None and len(faces) not in (1, len(styles)):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..engine import Adam, Optimization, Series, frozen, gradients, weighted_total
 from ..errors import InvalidInput
+from ..faces.checks import check_side
 from ..inversion.noise import map_scales
 from ..latents import Latents, ModelSignature, Space, codes_to_ws
 from ..losses.contextual import ContextualLoss
@@ -68,7 +69,7 @@ class Refiner(Optimization[Tensor]):
         self.color = list(dual.rows)
         self.structure = [row for row in range(dual.num_ws) if row not in dual.rows]
         with torch.inference_mode(False), torch.no_grad():
-            self.ws = intrinsic.ws(dual.base).clone()
+            self.ws = intrinsic.ws(dual.base).to(next(dual.parameters()), copy=True)
             codes = extrinsic.tensor.to(self.ws).clone()
             self.colors, self.structures = (codes[:, rows].requires_grad_(True) for rows in (self.color, self.structure))
             self.maps = [m.to(self.ws).clone().requires_grad_(True) for m in noise or self._draw_maps(len(codes))]
@@ -142,6 +143,7 @@ class Refinement(Series[Refiner, Tensor]):
         if not len(intrinsic) == len(extrinsic) == len(images) or not extrinsic.space.endswith("+"):
             raise InvalidInput(f"Refinement got {len(intrinsic)} faces, {len(extrinsic)} styles in {extrinsic.space} and "
                                f"{len(images)} pictures; give as many of each, and styles in z+ or w+.")
+        check_side(images, "A picture")
         extrinsic.check(dual.base)
         like = next(dual.parameters())
         self.options, self.count = options or RefineOptions(), len(extrinsic)

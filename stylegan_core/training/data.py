@@ -22,7 +22,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from ..checkpoints.json_text import parse_json
+from ..checkpoints.json_text import parse_json, plain_text
 from ..checkpoints.source import Source
 from ..checkpoints.writing import write_bytes, write_file
 from ..errors import FaceNotFound, InvalidInput, LoadError
@@ -226,7 +226,7 @@ def _key(source: str | Path | Tensor, entries: list[Entry], resolution: int, ali
     """Names what is prepared and how; another one for a changed file."""
     digest = hashlib.sha256(f"2 {resolution} {align} {channels}".encode())
     for entry in entries:
-        digest.update(f"{entry.name} {entry.label}".encode())
+        digest.update(plain_text(f"{entry.name} {entry.label}").encode())
         if isinstance(source, Tensor):
             digest.update(np.ascontiguousarray(entry.read()).tobytes())
         elif Path(source).is_dir():
@@ -302,13 +302,14 @@ def _decode(entry: Entry) -> tuple[Image.Image | None, str, str]:
     try:
         content = entry.read()
         if isinstance(content, np.ndarray):
-            return Image.fromarray(content), "", ""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as file:
-                upright = ImageOps.exif_transpose(file)
-                changed = _oddity(upright)
-                picture = to_rgb_picture(upright)
+            picture, changed = Image.fromarray(content), ""
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                with Image.open(io.BytesIO(content)) as file:
+                    upright = ImageOps.exif_transpose(file)
+                    changed = _oddity(upright)
+                    picture = to_rgb_picture(upright)
     except Exception as error:  # whatever a decoder raises about a broken file
         return None, f"unreadable ({type(error).__name__})", ""
     if min(picture.size) < TINY:

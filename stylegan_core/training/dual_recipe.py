@@ -6,7 +6,8 @@ folder, is gone on from there, and is not done twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints import load, save
+from ..checkpoints.json_text import plain_text
+from ..checkpoints.writing import MAX_NAME, write_bytes
 from ..engine import RunFolder
 from ..errors import InvalidInput
 from ..faces.frame import crop_points
@@ -53,6 +56,8 @@ STAGES = ("pictures", "fine-tuning", "destylization", "training", "refinement", 
 STYLED, MODEL, BANK, ENCODED, FACES, SAMPLER = ("styled", "dualstylegan", "styles", "styles_encoded", "faces", "style_sampler")
 """Files of a run: g', the model, its refined and its encoded styles, the faces behind them, the sampler."""
 PICTURES, THUMBNAILS, THUMBNAIL_PX, SHEET_STYLES = "pictures", "thumbnails", 256, 36
+STEM = MAX_NAME - 20
+"""Bytes of a thumbnail's name, before its number and ending."""
 NO_ENCODER = ('A DualStyleGAN is made with an encoder of its base, which sees faces and styles in drawings, and none came; use '
               'the built-in "encoder" with the built-in base, a pSp file (encoder.pt, encoder_wplus.pt), an e4e or ReStyle '
               'file of this base, or train one.')
@@ -327,19 +332,27 @@ class _Recipe:
                 bank.info = dual.info.child(bank.kind)
                 save(bank, self.out / f"{name}.safetensors", overwrite=True)
             self._thumbnails(dual, codes, styles, data)
-            (self.out / "report.txt").write_text(report + "\n", encoding="utf-8")
+            write_bytes(self.out / "report.txt", plain_text(report + "\n").encode(), overwrite=True)
         self.processes.wait()
         return DualResult(dual, styles, codes.intrinsic, sampler, preview, report)
 
     def _thumbnails(self, dual: DualStyleGAN, codes: DrawnCodes, styles: Styles, data: PictureSet) -> None:
         """The drawings by their styles' names, and a sheet of styles as the model draws them."""
-        for row, name in zip(codes.rows, codes.names, strict=True):
-            place = self.out / THUMBNAILS / f"{Path(name.replace('/', '_')).stem}.png"
+        for row, name in zip(codes.rows, thumbnail_names(codes.names), strict=True):
+            place = self.out / THUMBNAILS / name
             if not place.is_file():
                 write_image(_small(data.take(np.array([row])), THUMBNAIL_PX), place, overwrite=True)
         chosen = np.linspace(0, len(styles) - 1, min(SHEET_STYLES, len(styles))).round().astype(int).tolist()
         sheet = style_sheet(dual, styles.pick(chosen), codes.intrinsic.pick(chosen), on_step=self._told("styles"))
         self._picture("7_styles", sheet, 1)
+
+
+def thumbnail_names(names: Sequence[str]) -> list[str]:
+    """A picture file's name for each drawing's, each another: a zip may hold the same one in two folders, or longer ones than a
+    folder can."""
+    stems = [Path(name.replace("/", "_")).stem.encode("utf-8", "replace")[:STEM].decode("utf-8", "ignore") for name in names]
+    counts = Counter(stems)
+    return [f"{stem}.png" if counts[stem] == 1 else f"{stem} {i}.png" for i, stem in enumerate(stems)]
 
 
 def _small(images: Tensor, most: int = INPUT) -> Tensor:

@@ -31,7 +31,7 @@ from ..latents.mixing import px_spans
 from ..latents.signature import fingerprint
 from ..losses.features import style_distance
 from ..losses.perceptual import LPIPS
-from ..networks.generators.base import Generator
+from ..networks.generators.base import Generator, plain_generator
 from ..runtime import alias, private_copy, rebuild, rows_at_once
 from .pairs_options import PairsOptions
 from .window import Window, Windows
@@ -60,6 +60,7 @@ class PairsTrainer:
     """
 
     def __init__(self, base: Generator, options: PairsOptions | None = None, partners: Sequence[Generator] = ()) -> None:
+        base = plain_generator(base)
         self.base, self.options = base, options or PairsOptions()
         spans = px_spans(self.options.resolutions)
         self.layers = frozenset(x for x in base.layers if any(lo <= x.resolution <= hi for lo, hi in spans))

@@ -65,8 +65,9 @@ def learn_pairs(base: Generator, latents: Latents, targets: Sequence[Tensor], op
     if len(latents) != len(targets):
         raise InvalidInput(f"{len(latents)} latents came with {len(targets)} target pictures; connect one picture for each "
                            f"latent, in the same order.")
-    wanted = SizedTargets(targets, base.img_resolution, base.img_channels)
     trainer = PairsTrainer(base, options)
+    base = trainer.base
+    wanted = SizedTargets(targets, base.img_resolution, base.img_channels)
     state = None if states is None else Path(states) / f"pairs-{_key(base, latents, wanted, options)}.safetensors"
     if state is not None and state.is_file():
         trainer.resume(state)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -202,3 +204,110 @@ def test_no_latents_saved_yet(engine):
         pytest.skip("its combo lists what earlier tests saved")
     text = engine.fail(sampled("bad/empty", latents=node("AtelierLoadLatents", file="no file yet")))
     assert "stylegan_latents" in text
+
+
+SEES = {
+    "align": lambda: aligned(when_none="whole image"),
+    "invert": lambda: node("AtelierInvertByOptimization", model=["base", 0], image=["photo", 0], space="w+", quality="draft",
+                           seed=0),
+    "encode": lambda: node("AtelierInvertWithEncoder", encoder=["encoder", 0], image=["photo", 0]),
+    "tune": lambda: node("AtelierTuneModelToImage", model=["base", 0], image=["photo", 0], latents=["latents", 0],
+                         quality="draft", protect_others=0.0, seed=0),
+    "data": lambda: node("AtelierTrainingData", folder="", resolution="32", align=False, images=["photo", 0]),
+    "fid": lambda: node("AtelierFID", model=["base", 0], images=["photo", 0], count=4, seed=0),
+}
+
+
+@pytest.mark.parametrize("kind", SEES)
+@pytest.mark.parametrize("side", [1, 2])
+def test_a_picture_in_which_nothing_can_be_seen(engine, kind, side):
+    prompt = {"photo": photograph(engine, f"speck{side}.png", side, side), "base": load(), "latents": sample(count=1),
+              "encoder": node("AtelierLoadGANEncoder", file="encoder (built-in)"), "seen": SEES[kind](),
+              "save": save(["seen", 1 if kind in ("invert", "data") else 2 if kind == "tune" else 0], f"bad/speck{kind}")}
+    text = engine.fail(prompt)
+    assert_sentence(text)
+    assert "smaller than 32 px" in text if kind == "data" else f"of {side} x {side} px shows nothing" in text
+
+
+ODD_IMAGES = """
+import sys
+import torch
+images = sys.modules[pack.__name__ + ".nodes.images"]
+def said(make):
+    try:
+        make()
+    except images.InvalidInput as error:
+        return str(error)
+good = torch.rand(2, 32, 32, 3)
+broken = good.clone()
+broken[1, 0, 0, 0] = float("nan")
+bytes_ = torch.full((2, 32, 32, 3), 200, dtype=torch.uint8)
+answer = [said(lambda: images.to_core(good)), said(lambda: images.to_core(broken)), said(lambda: images.to_core(bytes_)),
+          said(lambda: images.CoreFrames(broken)[0]), said(lambda: images.CoreFrames(broken)[1]),
+          said(lambda: images.CoreFrames(bytes_)[1])]
+"""
+
+
+def test_pixels_that_no_image_has_are_told_at_the_door(engine):
+    good, broken, as_bytes, first, second, frame = engine.ask("probe", code=ODD_IMAGES)
+    assert good is None and first is None
+    assert "Image 2 holds NaN" in broken and "Picture 2 holds NaN" in second
+    assert "from 200 to 200, [0, 1] expected" in as_bytes and "Picture 2 holds pixels" in frame
+
+
+PLACES = """
+import sys
+from pathlib import Path
+files = sys.modules[pack.__name__ + ".nodes.files"]
+import folder_paths
+found = []
+for make in (lambda: files.run_folder("\U00020000" * 90), lambda: files.new_output(files.LATENTS, " "),
+             lambda: files.new_output(files.LATENTS, ".npz"), lambda: files.new_output(files.LATENTS, "..")):
+    try:
+        found.append(str(make()))
+    except files.InvalidInput as error:
+        found.append(str(error))
+answer = found
+"""
+
+
+def test_names_of_no_characters_and_of_too_many_bytes(engine):
+    long, spaces, ending, above = engine.ask("probe", code=PLACES)
+    assert "no name for a run" in long
+    assert "No name was given" in spaces and "No name was given" in ending and "leads outside" in above
+
+
+LIMITED = """
+import resource
+import sys
+from pathlib import Path
+files = sys.modules[pack.__name__ + ".nodes.files"]
+import folder_paths
+place = Path(folder_paths.get_input_directory()) / "atelier_portrait.jpg"
+place.unlink(missing_ok=True)
+limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+try:
+    files.place_examples()
+finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+half = place.exists()
+files.place_examples()
+answer = [half, place.stat().st_size == files.example_portrait().stat().st_size]
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
+def test_an_example_that_was_cut_off_is_laid_out_anew(engine):
+    assert engine.ask("probe", code=LIMITED) == [False, True]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_drawing_whose_name_is_no_text(engine):
+    folder = engine.base / "input" / "named"
+    folder.mkdir(exist_ok=True)
+    write_picture(folder / os.fsdecode(b"caf\xe9.png"), 48, 48)
+    code = "import sys; answer = sys.modules[pack.__name__ + '.nodes.files'].listing_fingerprint('named')"
+    assert len(engine.ask("probe", code=code)) == 64
+    data = node("AtelierTrainingData", folder="named", resolution="32", align=False)
+    engine.succeed({"data": data, "save": save(["data", 1], "bad/named")})

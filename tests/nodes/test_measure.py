@@ -46,3 +46,8 @@ def test_a_measure_is_the_cores(engine, which):
     shown = pixels(engine, f"measure/{which}_*")
     assert np.abs(shown - ((wanted + 1) * 127.5).permute(0, 2, 3, 1).numpy()).max() <= 1.01, "the numbers, drawn"
     assert result["ticks"] >= 1
+
+
+def test_what_a_dualstylegan_draws_without_a_style_is_measured(engine, family) -> None:
+    engine.succeed({"dual": node("AtelierLoadDualStyleGAN", file="tiny_dual.safetensors"), "measure": node(
+        "AtelierPerceptualPathLength", model=["dual", 0], count=2, space="w", seed=0)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -369,7 +370,6 @@ def test_a_device_without_numbers_and_names_with_escape_codes(models, capsys, tm
 
 def test_a_reader_that_has_enough_ends_the_command_quietly(models) -> None:
     import subprocess
-    import sys
 
     command = [sys.executable, "-m", "stylegan_core", "info", str(Path(models["base"]).parent)]
     with subprocess.Popen(command, cwd=GOLDENS.parents[1],
@@ -380,9 +380,7 @@ def test_a_reader_that_has_enough_ends_the_command_quietly(models) -> None:
 
 
 def test_interrupting_the_imports_ends_without_a_traceback() -> None:
-    import os
     import subprocess
-    import sys
 
     child = ("import sys, os, signal; sys.argv = ['-m']; signal.signal(signal.SIGINT, signal.default_int_handler); "
              "import stylegan_core; os.kill(os.getpid(), signal.SIGINT)")  # a shell's background jobs inherit it ignored
@@ -408,6 +406,8 @@ def test_a_model_with_classes_on_the_command_line(models, photo, tmp_path, capsy
     assert torch.allclose(drawn, sg.render(model, codes).clamp(-1, 1), atol=0.01)
     sg.Latents(sg.sample_z([1], model.z_dim), "z", model).save(tmp_path / "z.safetensors")
     capsys.readouterr()
+    assert "leave the class out" in refused(capsys, "generate", file, "--latents", tmp_path / "codes.safetensors", "--class", 1,
+                                            "--out", tmp_path, "--overwrite")
     assert "5 classes" in refused(capsys, "generate", file, "--latents", tmp_path / "z.safetensors", "--out", tmp_path)
     said = refused(capsys, "toonify", photo, "--base", file, "--toon", file, "--swap", 8, "--encoder", "none", "--out",
                    tmp_path)
@@ -439,3 +439,21 @@ def test_an_output_that_lacks_a_name_s_characters(models, tmp_path, monkeypatch)
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="cp1252"))
     assert run("info", tmp_path / "\u9854") == 0
     assert b"\\u65b0.safetensors" in written.getvalue()
+
+
+def test_ctrl_c_while_the_arguments_are_read(monkeypatch, capsys) -> None:
+    """The words of so many commands take a moment to set up."""
+    def press() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("stylegan_core.cli.main.build_parser", press)
+    assert run("info") == 130 and capsys.readouterr().err == "Interrupted.\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_file_whose_name_is_no_text(models, tmp_path, capsys) -> None:
+    named = tmp_path / os.fsdecode(b"caf\xe9.safetensors")
+    named.write_bytes(Path(models["base"]).read_bytes())
+    assert run("convert", named, tmp_path / "new.safetensors") == 0
+    assert run("blend", named, models["toon"], "--resolution", 8, "--out", tmp_path / os.fsdecode(b"\xfc.safetensors")) == 0
+    assert run("info", tmp_path) == 0 and "\\xfc.safetensors" in capsys.readouterr().out.replace("\\udcfc", "\\xfc")

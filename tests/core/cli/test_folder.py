@@ -9,10 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
+from stylegan_core.cli import commands
 from stylegan_core.cli.folder import own_device, pictures_of
 from stylegan_core.cli.main import main
-from stylegan_core.errors import InvalidInput
+from stylegan_core.errors import InvalidInput, SaveError
 from stylegan_core.faces.batch import FacePlace, central_square
+from stylegan_core.pictures.files import read_image
 
 from .test_cli import models  # noqa: F401
 
@@ -94,3 +96,27 @@ def test_what_can_not_work(models, photos, tmp_path, capsys, monkeypatch) -> Non
     monkeypatch.setenv("LOCAL_RANK", "5")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     assert (own_device("cuda"), own_device("cpu"), own_device("cuda:0")) == ("cuda:1", "cpu", "cuda:0")
+
+
+def test_a_name_too_long_for_its_results_is_one_of_the_bad_ones(models, photos, tmp_path, capsys, monkeypatch) -> None:  # noqa: F811
+    """It is told before the picture is worked on."""
+    (photos / "d.bmp").rename(photos / f"{'d' * 240}.bmp")
+    read = []
+    monkeypatch.setattr(commands, "read_image", lambda path: read.append(path.stem) or read_image(path))
+    assert toonified(models, photos, tmp_path / "out") == 0
+    told = capsys.readouterr().out
+    assert "made 3 of 5" in told and "can't be a file's" in told
+    assert "d" * 240 not in read and read == ["a", "b", "b", "c"]
+
+
+def test_a_full_disk_ends_the_folder(models, photos, tmp_path, capsys, monkeypatch) -> None:  # noqa: F811
+    """The other pictures would be drawn for nothing."""
+    drawn = []
+
+    def full(_work, _photo, places, **_how):
+        drawn.append(places)
+        raise SaveError("The disk of a_crop.png is full: no space is left; free some space or save elsewhere.", full=True)
+
+    monkeypatch.setattr(commands._Toonifier, "draw", full)
+    assert toonified(models, photos, tmp_path / "out") == 1
+    assert len(drawn) == 1 and capsys.readouterr().err.strip().endswith("free some space or save elsewhere.")

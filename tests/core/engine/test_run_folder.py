@@ -121,3 +121,22 @@ def test_what_a_run_refuses_anyway_is_told_before_its_settings_are_known(tmp_pat
     for place in ("a\0b", "\ud800", "x" * 300):
         with pytest.raises(InvalidInput, match="can't be a folder's"):
             check_run(tmp_path / place, False)
+
+
+def test_a_limit_on_files_stops_the_run_with_its_own_remedy(tmp_path, monkeypatch):
+    def limited(*_args, **_kwargs):
+        raise OSError(errno.EFBIG, "File too large")
+
+    with RunFolder(tmp_path, {}) as folder:
+        monkeypatch.setattr("stylegan_core.engine.run_folder.write_safetensors", limited)
+        with pytest.raises(TrainingStopped, match=r"larger than files may be there.*allow larger ones \(ulimit -f\)"):
+            folder.write_state(2, TENSORS, {})
+
+
+def test_settings_with_bytes_of_no_text(tmp_path):
+    """A licence typed in a terminal of another encoding."""
+    settings = {"licence": "\udcfcber\U0001f98a\\ud83e", "caf\udce9": 1}
+    RunFolder(tmp_path, settings).close()
+    RunFolder(tmp_path, settings, resume=True).close()
+    with pytest.raises(InvalidInput, match="other settings"):
+        RunFolder(tmp_path, {**settings, "licence": "x"}, resume=True)

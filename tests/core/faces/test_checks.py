@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import stylegan_core as sg
-from stylegan_core.faces.checks import check_range
+from stylegan_core.errors import InvalidInput
+from stylegan_core.faces.checks import check_range, check_side
 from stylegan_core.inversion.encode import encode
 from tests.core.inversion.test_encode import tiny_encoder
 from tests.core.networks.models import tiny_stylegan2
@@ -34,3 +35,10 @@ def test_what_filters_overshoot_by_is_taken() -> None:
     check_range(torch.empty(0), "Nothing")
     with pytest.raises(sg.InvalidInput, match="^A picture holds pixels from -1.4 to 1.6 and"):
         check_range(torch.tensor([-1.4, 1.6]), "A picture")
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 2), (1, 5000), (15, 64)])
+def test_a_picture_that_shows_nothing(height, width) -> None:
+    with pytest.raises(InvalidInput, match=f"of {width} x {height} px shows nothing to go by; give pictures of 16 px"):
+        check_side(torch.zeros(1, 3, height, width), "A picture")
+    check_side(torch.zeros(3, 16, 16), "A picture")

@@ -79,6 +79,7 @@ def test_it_works_under_inference_mode(model) -> None:
     (torch.ones(3, 16, 16), "shape"),
     (torch.ones(1, 16, 20), "shape"),
     (torch.ones(16, 16), "shape"),
+    (torch.ones(1, 0, 0), "shape"),
     (torch.full((1, 16, 16), 255.0), "0 to 1"),
     (torch.full((1, 16, 16), float("nan")), "0 to 1"),
 ])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -99,6 +100,10 @@ def test_class_labels() -> None:
     assert class_label(tiny(), 0) is None
     with pytest.raises(InvalidInput, match="without classes"):
         class_label(tiny(), 4)
+    for space in ("w", "w+"):
+        assert class_label(model, None, space=space) is None and class_label(model, -1, space=space) is None
+        with pytest.raises(InvalidInput, match=f"latents in {re.escape(space)}, which have theirs from the mapping"):
+            class_label(model, 1, space=space)
 
 
 def test_models_with_one_mapping_fit_each_other(model: MobileStyleGAN) -> None:

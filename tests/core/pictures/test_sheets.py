@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 import stylegan_core as sg
-from stylegan_core.pictures.sheets import MARGIN, strength_grid
+from stylegan_core.pictures.sheets import MARGIN, contact_sheet, strength_grid
 from tests.core.inversion.tiny import tiny
 
 
@@ -27,3 +27,10 @@ def test_a_column_a_strength() -> None:
             expected = sg.render(model, latents.pick(row))[0].clamp(-1, 1)
             assert (cell(row, column) - expected).abs().max() < 2 / 127
     assert (cell(0, 2) - cell(0, 1)).abs().mean() > 0.01
+
+
+def test_titles_out_of_files_may_be_of_any_length() -> None:
+    """Neither time nor the picture's size goes with them."""
+    images, long = torch.zeros(2, 3, 32, 32), "a" * 100_000 + "\nb" * 1000
+    sheet = contact_sheet(images, 2, column_titles=[long, "b"], row_titles=[long], captions=[long, "caf\udce9\0"])
+    assert max(sheet.shape) < 1000

@@ -14,6 +14,7 @@ from stylegan_core.faces.batch import take_faces
 from stylegan_core.faces.frame import check_aligned
 from stylegan_core.latents import Latents, ModelSignature
 from stylegan_core.losses.identity import ArcFaceLoss, IdentityLoss
+from stylegan_core.networks.dualstylegan import DualStyleGAN
 from stylegan_core.networks.encoders.psp import Encoder, EncoderConfig, HeadGroup
 from stylegan_core.networks.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from stylegan_core.networks.judges.irse import IRSEConfig
@@ -216,3 +217,11 @@ def test_unaligned_drawings_are_sent_to_align_faces(family) -> None:
         with pytest.raises(InvalidInput, match="Align Faces"):
             destylize(plain, styled, encoder, images)
     check_aligned(take_faces(photo, 128)[0])
+
+
+def test_of_dualstylegans_the_generators_inside_count(family) -> None:
+    plain, styled, encoder = family
+    drawing, options = torch.zeros(1, 3, 64, 64), DestylizeOptions(steps=1)
+    inside = destylize(plain, styled, encoder, drawing, options)
+    given = destylize(DualStyleGAN.over(plain).eval(), DualStyleGAN.over(styled).eval(), encoder, drawing, options)
+    assert torch.equal(given.intrinsic.tensor, inside.intrinsic.tensor)

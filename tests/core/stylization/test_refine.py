@@ -106,3 +106,14 @@ def test_refusals() -> None:
         refine_style(dual, style, style, torch.zeros(2, 3, 128, 128))
     with pytest.raises(InvalidInput, match=r"styles in z\+ or w\+"):
         refine_style(dual, style, Latents(torch.randn(1, 16), "z"), torch.zeros(1, 3, 128, 128))
+    with pytest.raises(InvalidInput, match="of 2 x 2 px shows nothing"):
+        refine_style(dual, style, style, torch.zeros(1, 3, 2, 2))
+
+
+def test_latents_of_another_number_of_bits() -> None:
+    dual = DualStyleGAN.over(mobile()).eval().requires_grad_(False)
+    style = Latents(torch.randn(1, dual.num_ws, dual.z_dim), "z+")
+    faces = [style.ws(dual.base).to(dtype) for dtype in (torch.float32, torch.float64)]
+    first, second = (refine_style(dual, Latents(ws, "w+"), style, torch.zeros(1, 3, 128, 128), RefineOptions(steps=1))
+                     for ws in faces)
+    assert torch.equal(first.extrinsic.tensor, second.extrinsic.tensor)

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 import stylegan_core as sg
+from stylegan_core.checkpoints.writing import MAX_NAME
 from stylegan_core.engine import read_log
 from stylegan_core.errors import InvalidInput, LatentMismatch
 from stylegan_core.latents import Latents, ModelSignature
@@ -23,7 +24,7 @@ from stylegan_core.training import dual_codes, dual_options, dual_recipe
 from stylegan_core.training.data import PictureSet, prepare_pictures
 from stylegan_core.training.dual_codes import DrawnCodes, work_through
 from stylegan_core.training.dual_options import PRESETS, PUBLISHED, DualOptions, choose_kind, gave_up
-from stylegan_core.training.dual_recipe import DualJudges, train_dual
+from stylegan_core.training.dual_recipe import DualJudges, thumbnail_names, train_dual
 from stylegan_core.training.processes import Processes
 from stylegan_core.training.style_mixture import _silhouette as silhouette
 from stylegan_core.training.style_mixture import find_styles, mixture_note
@@ -306,3 +307,10 @@ def test_a_device_decides_on_16_bits(monkeypatch) -> None:
     for found, wanted in ((torch.bfloat16, True), (torch.float16, False), (None, False)):
         monkeypatch.setattr(dual_options, "fast_type", lambda device, found=found: found)
         assert OPTIONS.on("cpu") == replace(OPTIONS, bfloat16=wanted)
+
+
+def test_thumbnails_have_names_that_a_folder_can_hold() -> None:
+    names = ["a.png", "b/a.png", "b_a.jpg", "\u9854" * 80 + ".png", "caf\udce9.png", "..png"]
+    found = thumbnail_names(names)
+    assert found == ["a.png", "b_a 1.png", "b_a 2.png", "\u9854" * 60 + ".png", "caf?.png", "..png"]
+    assert max(len(name.encode()) for name in found) <= MAX_NAME

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import stylegan_core as sg
+from stylegan_core.networks.dualstylegan import DualStyleGAN
 from stylegan_core.training.pairs_options import PairsOptions
 from stylegan_core.training.pairs_run import learn_pairs
 from tests.nodes.support import tiny
@@ -52,3 +53,10 @@ def test_targets_that_are_not_the_pairs(tmp_path) -> None:
     base = tiny(1)
     with pytest.raises(sg.InvalidInput, match="2 latents came with 6 target pictures"):
         learn_pairs(base, sg.Latents(sg.sample_z(range(2), 16), "z", base), torch.zeros(6, 3, 32, 32), OPTIONS)
+
+
+def test_of_a_dualstylegan_the_generator_inside_learns() -> None:
+    dual = DualStyleGAN.over(tiny(1, (16,) * 4)).eval().requires_grad_(False)
+    latents = sg.Latents(sg.sample_z([0, 1], 16), "z", dual.base)
+    found = learn_pairs(dual, latents, torch.rand(2, 3, 64, 64) * 2 - 1, PairsOptions(steps=1, resolutions="all"))
+    assert found.model.kind == dual.base.kind

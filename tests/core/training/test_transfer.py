@@ -725,3 +725,18 @@ def test_a_fresh_discriminator_learns_alone_first() -> None:
     transfer.step()
     assert "Gmain" in transfer.step() and transfer.head_start == 16
     assert TransferOptions(kimg=5).head_start(fresh=False) == 0 and TransferOptions(kimg=5).head_start(fresh=True) == 500
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_pictures_whose_names_are_no_text(tmp_path) -> None:
+    from PIL import Image
+
+    name = os.fsdecode(b"caf\xe9.png")
+    (tmp_path / "a").mkdir()
+    Image.new("RGB", (40, 40)).save(tmp_path / "a" / name)
+    assert prepare_pictures(tmp_path / "a", 32, tmp_path / "cache").names == (name,)
+
+
+def test_specks_of_a_batch_are_left_out_as_files_are(tmp_path) -> None:
+    with pytest.raises(sg.InvalidInput, match="0 of 2 pictures can be used .*smaller than 32 px: picture 0, picture 1"):
+        prepare_pictures(torch.zeros(2, 3, 1, 500), 32, tmp_path)
