@@ -11,8 +11,8 @@ from ..errors import InvalidInput
 
 MOST = 1.5
 """Of pixels in [-1, 1]: filters overshoot, other ranges ([0, 255]) go far beyond."""
-SMALLEST = 16
-"""Pixels of a side that can show a face, and of the smallest models' pictures."""
+SMALLEST = 8
+"""Pixels of a side; below, not even a face's light and dark places are apart."""
 
 
 def check_finite(images: Tensor, what: str) -> None:

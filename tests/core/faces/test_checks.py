@@ -37,8 +37,8 @@ def test_what_filters_overshoot_by_is_taken() -> None:
         check_range(torch.tensor([-1.4, 1.6]), "A picture")
 
 
-@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 2), (1, 5000), (15, 64)])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 2), (1, 5000), (7, 64)])
 def test_a_picture_that_shows_nothing(height, width) -> None:
-    with pytest.raises(InvalidInput, match=f"of {width} x {height} px shows nothing to go by; give pictures of 16 px"):
+    with pytest.raises(InvalidInput, match=f"of {width} x {height} px shows nothing to go by; give pictures of 8 px"):
         check_side(torch.zeros(1, 3, height, width), "A picture")
-    check_side(torch.zeros(3, 16, 16), "A picture")
+    check_side(torch.zeros(3, 8, 8), "A picture")
