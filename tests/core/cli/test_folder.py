@@ -98,7 +98,7 @@ def test_what_can_not_work(models, photos, tmp_path, capsys, monkeypatch) -> Non
     assert (own_device("cuda"), own_device("cpu"), own_device("cuda:0")) == ("cuda:1", "cpu", "cuda:0")
 
 
-def test_a_name_too_long_for_its_results_is_one_of_the_bad_ones(models, photos, tmp_path, capsys, monkeypatch) -> None:  # noqa: F811
+def test_a_name_too_long_for_its_results_is_a_bad_one(models, photos, tmp_path, capsys, monkeypatch) -> None:  # noqa: F811
     """It is told before the picture is worked on."""
     (photos / "d.bmp").rename(photos / f"{'d' * 240}.bmp")
     read = []
