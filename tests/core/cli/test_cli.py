@@ -446,7 +446,7 @@ def test_ctrl_c_while_the_arguments_are_read(monkeypatch, capsys) -> None:
     def press() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("stylegan_core.cli.main.build_parser", press)
+    monkeypatch.setattr(sys.modules["stylegan_core.cli.main"], "build_parser", press)  # the package's main is a function
     assert run("info") == 130 and capsys.readouterr().err == "Interrupted.\n"
 
 
