@@ -89,7 +89,8 @@ def losses_text(losses: dict[str, Tensor]) -> str:
 
 
 def say(text: str) -> None:
-    """A line to stdout that leaves bars whole, in the characters that it has."""
+    """Lines to stdout that leave bars whole, in the characters that it has; names of files may hold what moves a terminal."""
     encoding = sys.stdout.encoding or "utf-8"
+    text = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
     tqdm.write(text.encode(encoding, "backslashreplace").decode(encoding))
     sys.stdout.flush()

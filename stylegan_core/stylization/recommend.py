@@ -106,6 +106,7 @@ def recommend_styles(photo: Tensor, content: Latents, dual: DualStyleGAN, styles
     ticks = _ticks(on_step, len(styles) + tried)
     draw = partial(_exemplar_pictures, dual, styles, faces, ticks(0))
     shown = draw() if remember is None else remember(draw)
+    check_finite(shown, "The picture of style number")
     parts = exemplar_distances(photo, shown, detector)
     nearest = sorted(range(len(styles)), key=lambda i: parts[i])[:tried]
     weights = {i: suggest_weights(*parts[i], dual.num_weights) for i in nearest}

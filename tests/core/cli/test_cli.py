@@ -457,3 +457,11 @@ def test_a_file_whose_name_is_no_text(models, tmp_path, capsys) -> None:
     assert run("convert", named, tmp_path / "new.safetensors") == 0
     assert run("blend", named, models["toon"], "--resolution", 8, "--out", tmp_path / os.fsdecode(b"\xfc.safetensors")) == 0
     assert run("info", tmp_path) == 0 and "\\xfc.safetensors" in capsys.readouterr().out.replace("\\udcfc", "\\xfc")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such names")
+def test_names_that_would_move_a_terminal_are_spelled_out(models, tmp_path, capsys) -> None:
+    (tmp_path / "a\x1b[2J\r.safetensors").write_bytes(Path(models["base"]).read_bytes())
+    assert run("info", tmp_path) == 0
+    told = capsys.readouterr().out
+    assert "a\\x1b[2J\\r.safetensors" in told and told.replace("\n", "").isprintable()

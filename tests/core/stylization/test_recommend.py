@@ -79,7 +79,8 @@ def test_ranking(photo: torch.Tensor) -> None:
     assert "weights [7*" in found[0].sentence(1)
     assert recommendation_sheet(photo, found, 64).shape[3] > 3 * 64
     for bad in ({"photo": photo[..., :100]}, {"content": Latents(torch.randn(2, 16), "z")}, {"count": 0},
-                {"faces": Latents(torch.randn(2, 16), "z")}):
+                {"faces": Latents(torch.randn(2, 16), "z")}, {"photo": photo[..., :2, :2]}, {"photo": photo * float("nan")},
+                {"faces": Latents(torch.full((1, dual.num_ws, 16), 1e38), "w+")}):
         with pytest.raises(InvalidInput):
             recommend_styles(**({"photo": photo, "content": face, "dual": dual, "styles": styles} | bad))
 
