@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import AtelierError, InvalidInput, LoadError, UnsupportedCheckpoint
 from ..networks import FAMILIES
+from ..networks.generators.base import plain_generator
 from ..networks.info import ModelInfo
 from ..ops.memory_format import arrange
 from .borrowing import with_borrowed
@@ -183,6 +184,8 @@ def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtyp
             network: Any = building.result()
         hashed = None if found.info.sha256 else hash_beside(contents.path, contents.stamp)
         network.info = replace(found.info, hashed=hashed)
+        if (inside := plain_generator(network)) is not network:
+            inside.info = replace(network.info, family=inside.kind)
         contents.close()
         return arrange(fill(network, tensors, found.converted.source_keys), device).to(device)
     except LoadError as error:

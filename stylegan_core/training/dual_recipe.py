@@ -30,7 +30,7 @@ from ..losses.perceptual import LPIPS
 from ..metrics.features import in_batches
 from ..networks.dualstylegan import DualStyleGAN
 from ..networks.encoders.psp import INPUT
-from ..networks.generators.base import Generator
+from ..networks.generators.base import Generator, plain_generator
 from ..networks.sampler import StyleSampler
 from ..ops.resize import resize_area
 from ..pictures.files import write_image
@@ -102,6 +102,7 @@ def train_dual(base: Generator, source: Source, encoder: PortraitEncoder | None,
     options, processes = options or DualOptions(), processes or Processes(device=str(next(base.parameters()).device))
     if encoder is None:
         raise InvalidInput(NO_ENCODER)
+    base, styled = plain_generator(base), None if styled is None else plain_generator(styled)
     check_pairing(encoder, base)
     if isinstance(source, (str, Path)) and Path(out).resolve().is_relative_to(Path(source).resolve()):
         raise InvalidInput(f"The run would write its pictures into {source}, among the drawings; choose another folder for it.")

@@ -22,7 +22,7 @@ from ..latents import mapping_hash, sample_z, truncate
 from ..losses.identity import IdentityLoss
 from ..losses.perceptual import LPIPS
 from ..networks.encoders.compact import SEEN, CompactEncoder, CompactEncoderConfig
-from ..networks.generators.base import Generator
+from ..networks.generators.base import Generator, plain_generator
 from ..ops.resize import resize_area, to_rgb
 from ..options import check_numbers
 from ..pictures.files import write_image
@@ -263,7 +263,7 @@ def train_encoder(base: Generator, out: str | Path, options: EncoderOptions | No
                   on_step: OnStep | None = None) -> EncoderResult:
     """An encoder for base; `out` is the run's folder, where encoder.safetensors comes to lie. Cancelling (on_step raises) keeps
     what was learnt; resume goes on. Raises InvalidInput and TrainingStopped."""
-    options = options or EncoderOptions()
+    base, options = plain_generator(base), options or EncoderOptions()
     settings = {**asdict(options), "recipe": "encoder", "base": base.info.known_as}
     with RunFolder(out, settings, resume) as folder:
         try:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..engine import check_run, read_log
 from ..errors import InvalidInput
-from ..networks.generators.base import Generator
+from ..networks.generators.base import Generator, plain_generator
 from ..runtime import OnStep
 from .data import PictureSet, list_pictures, prepare_pictures
 from .growing import GROWTH, Growing, GrowthOptions, open_growth
@@ -48,6 +48,7 @@ def fine_tune(base: Generator, source: str | Path | Tensor | PictureSet, out: st
     preview): a preview holds samples and the curves so far. Cancelling (on_step raises) keeps what was learnt; resume goes on.
     Raises InvalidInput and TrainingStopped, one sentence each.
     """
+    base = plain_generator(base)
     processes = processes or Processes(device=str(next(base.parameters()).device))
     if processes.leads:
         check_run(out, resume)

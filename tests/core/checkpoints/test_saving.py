@@ -11,6 +11,7 @@ from safetensors import safe_open
 
 from stylegan_core import checkpoints
 from stylegan_core.errors import InvalidInput, LoadError, SaveError, UnsupportedCheckpoint
+from stylegan_core.networks.dualstylegan import DualStyleGAN
 from stylegan_core.networks.generators.mobilestylegan import MobileStyleGAN, MobileStyleGANConfig
 from stylegan_core.networks.mapping import MappingConfig
 
@@ -62,6 +63,15 @@ def test_metadata(golden, tiny, tmp_path) -> None:
     assert facts.licence == "CC0-1.0" and facts.sha256 == told["sha256"] and facts.notes == {"made": "by hand"}
     again = checkpoints.load(path)
     assert checkpoints.lineage(again)["name"] == source.name and checkpoints.lineage(again)["sha256"] == told["sha256"]
+
+
+def test_the_generator_inside_a_dualstylegan_tells_its_files_licence(tmp_path) -> None:
+    mobile = MobileStyleGAN(MobileStyleGANConfig(MappingConfig(16, 0, 16, 11, 2, 16), (16,) * 4)).eval()
+    path = checkpoints.save(DualStyleGAN.over(mobile), tmp_path / "dual", {"licence": "do not sell"})
+    dual = checkpoints.load(path)
+    told = checkpoints.lineage(dual.base)
+    assert told == checkpoints.lineage(dual) | {"family": mobile.kind} and told["licence"] == "do not sell"
+    assert checkpoints.load(checkpoints.save(dual.base, tmp_path / "base")).info.licence == "do not sell"
 
 
 def test_half_precision_storage_loads_as_float32(tiny, tmp_path) -> None:

@@ -10,6 +10,8 @@ import torch
 import stylegan_core as sg
 from stylegan_core.cli.main import main
 from stylegan_core.engine import read_log
+from stylegan_core.networks.dualstylegan import DualStyleGAN
+from stylegan_core.training import train_dual
 from stylegan_core.training.encoder import (
     HELD_OUT,
     EncoderOptions,
@@ -19,6 +21,7 @@ from stylegan_core.training.encoder import (
     sample_ws,
     train_encoder,
 )
+from stylegan_core.training.recipe import fine_tune
 from tests.conftest import GOLDENS
 from tests.nodes.support import tiny
 
@@ -111,3 +114,24 @@ def test_what_is_refused(tmp_path, capsys) -> None:
                  "--image-steps", "0", "--batch-size", "1"]
     assert main(arguments) == 0 and "encoder.safetensors" in capsys.readouterr().out
     assert main(arguments) == 1 and "holds a run already" in capsys.readouterr().err
+
+
+def test_of_a_dualstylegan_the_generator_inside_is_meant(tmp_path, monkeypatch) -> None:
+    """By every training that takes a generator."""
+    base, seen = tiny(1, (16,) * 4), []
+
+    def look(given, *_: object, **__: object) -> None:
+        seen.append(given)
+        raise KeyboardInterrupt
+
+    dual = DualStyleGAN.over(base)
+    monkeypatch.setattr("stylegan_core.training.encoder.EncoderTraining", look)
+    monkeypatch.setattr("stylegan_core.training.recipe.prepare_for", look)
+    monkeypatch.setattr("stylegan_core.training.dual_recipe._Recipe", look)
+    monkeypatch.setattr("stylegan_core.training.dual_recipe.check_pairing", lambda *_: None)
+    drawings = torch.zeros(10, 3, 64, 64)
+    for train in (lambda: train_encoder(dual, tmp_path / "encoder"), lambda: fine_tune(dual, drawings, tmp_path / "child"),
+                  lambda: train_dual(dual, drawings, base, tmp_path / "dual")):
+        with pytest.raises(KeyboardInterrupt):
+            train()
+    assert len(seen) == 3 and all(network is base for network in seen)
