@@ -27,13 +27,17 @@ COPIES = 3
 def to_core(image: Tensor) -> Tensor:
     """IMAGE [B, H, W, C] in [0, 1] -> [B, 3, H, W] float32 in [-1, 1]; gray is repeated, alpha dropped. Raises InvalidInput for
     other shapes, NaN and other ranges."""
-    core = _converted(image)
-    check_finite(core, "Image")
-    check_range(core, "An image batch")
-    return core
+    return _sound(unchecked(image), "Image")
 
 
-def _converted(image: Tensor) -> Tensor:
+def _sound(pixels: Tensor, what: str) -> Tensor:
+    check_finite(pixels, what)
+    check_range(pixels, what)
+    return pixels
+
+
+def unchecked(image: Tensor) -> Tensor:
+    """As to_core, but whatever numbers the pixels are: what a node itself has made."""
     if image.ndim != 4 or image.shape[-1] not in (1, 3, 4):
         raise InvalidInput(f"An image came with shape {tuple(image.shape)}; give [batch, height, width, 1, 3 or 4 "
                            f"channels].")
@@ -47,17 +51,14 @@ class CoreFrames(Sequence[Tensor]):
     """The pictures of an IMAGE as to_core gives them, converted one at a time: a long video is not held twice."""
 
     def __init__(self, image: Tensor) -> None:
-        _converted(image[:1])
+        unchecked(image[:1])
         self.image = image
 
     def __len__(self) -> int:
         return len(self.image)
 
     def __getitem__(self, t: int) -> Tensor:  # type: ignore[override]
-        picture = _converted(self.image[t : t + 1])[0]
-        check_finite(picture, f"Picture {t + 1}")
-        check_range(picture, f"Picture {t + 1}")
-        return picture
+        return _sound(unchecked(self.image[t : t + 1])[0], f"Picture {t + 1}")
 
 
 def to_image(x: Tensor) -> Tensor:

@@ -62,12 +62,13 @@ class InvertByOptimization(io.ComfyNode):
         label = sg.class_label(model.core, class_label)
         chosen = dataclasses.replace(options or sg.PRESETS[quality], seed=seed)
         device = on_device(model, batch=GRADIENT_FACTOR * min(len(image), chosen.chunk))
-        inverter = sg.Inverter(model.core, to_core(image).to(device), space, chosen, start, c=label, mask=region,
+        crops = to_core(image)
+        inverter = sg.Inverter(model.core, crops.to(device), space, chosen, start, c=label, mask=region,
                                folders=files.model_folders())
         steps = progress()
         with saving_on_interrupt(lambda: save_progress(inverter)):
             found = inverter.run(steps)
-        tell((*sg.alignment_notes(to_core(image)), *found.notes))
+        tell((*sg.alignment_notes(crops), *found.notes))
         pictures = to_image(found.images)
         return io.NodeOutput(found.latents.fit(model.core), pictures, found.history, ui=steps.result(pictures, cls))
 

@@ -13,7 +13,7 @@ import comfy.utils
 from PIL import Image
 from torch import Tensor
 
-from .images import preview_images, to_core, to_pil
+from .images import preview_images, to_pil, unchecked
 
 try:
     from comfy_execution.utils import get_executing_context
@@ -46,7 +46,7 @@ class Progress:
         """An IMAGE as the node's own preview. Editors go on showing the last live picture, so that is the result as well, and
         then they are told that the node starts anew, at which they drop it; web/live.js puts the result's file in its place."""
         if self.pictured:
-            self.bar.update_absolute(self.bar.total, None, _jpeg(to_core(image), RESULT_PIXELS))
+            self.bar.update_absolute(self.bar.total, None, _jpeg(unchecked(image), RESULT_PIXELS))
             server, context = _server(), get_executing_context() if PromptServer else None
             if server is not None and context is not None:
                 server.send_sync(STATE_EVENT, {"prompt_id": context.prompt_id, "nodes": {}}, server.client_id)

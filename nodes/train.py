@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from .. import stylegan_core as sg
 from ..stylegan_core.engine import read_log
-from ..stylegan_core.metrics.score import random_labels
+from ..stylegan_core.latents import random_labels
 from ..stylegan_core.training import PairsOptions, PictureSet, TransferOptions, prepare_pictures
 from ..stylegan_core.training.ada import SETS
 from ..stylegan_core.training.data import data_sheet

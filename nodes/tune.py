@@ -61,11 +61,12 @@ class TuneModelToImage(io.ComfyNode):
         options = dataclasses.replace(preset, steps=steps or preset.steps, locality=protect_others, identity=identity,
                                       rank=rank, seed=seed)
         tell_of_rows(model.core, latents)
-        tuner = sg.Tuner(model.core, latents, to_core(image).to(device), options)
+        crops = to_core(image)
+        tuner = sg.Tuner(model.core, latents, crops.to(device), options)
         steps = progress()
         with saving_on_interrupt(lambda: save_progress(tuner)):
             found = tuner.run(steps)
-        tell(sg.alignment_notes(to_core(image)))
+        tell(sg.alignment_notes(crops))
         pictures = to_image(found.images)
         tuned = Resident(sg.apply_delta(model.core, found.delta), (model,))
         return io.NodeOutput(tuned, found.delta, pictures, ui=steps.result(pictures, cls))

@@ -4,10 +4,14 @@
 MAX_MESSAGE = 1500
 
 
+def printable(text: str) -> str:
+    """What would move a terminal, or is no character, spelled out: names of files and widgets may hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def one_line(text: str) -> str:
-    """A sentence on one printable line of bounded length: names of files and widgets may hold line breaks and escape codes."""
-    line = " ".join(text[: 4 * MAX_MESSAGE].split())
-    line = "".join(c if c.isprintable() else "?" for c in line)
+    """A sentence on one printable line of bounded length."""
+    line = printable(" ".join(text[: 4 * MAX_MESSAGE].split()))
     return line if len(line) <= MAX_MESSAGE else f"{line[:MAX_MESSAGE]} ..."
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..errors import InvalidInput, SaveError
+from ..errors import InvalidInput, SaveError, printable
 
 try:
     import fcntl
@@ -219,5 +219,5 @@ def _why(error: Exception) -> str:
 
 def _short(path: Path) -> str:
     """A path in a sentence: on one line, not without end."""
-    text = "".join(c if c.isprintable() else "?" for c in str(path))
+    text = printable(str(path))
     return text if len(text) <= 120 else f"{text[:60]} ... {text[-40:]}"

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from ..assets import asset_path
 from ..checkpoints import check_target, load
-from ..errors import InvalidInput
+from ..errors import InvalidInput, printable
 from ..networks.generators.base import Generator
 from ..networks.info import joined_licences
 from ..pictures.files import SUFFIXES, write_image
@@ -91,6 +91,6 @@ def losses_text(losses: dict[str, Tensor]) -> str:
 def say(text: str) -> None:
     """Lines to stdout that leave bars whole, in the characters that it has; names of files may hold what moves a terminal."""
     encoding = sys.stdout.encoding or "utf-8"
-    text = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    text = "\n".join(map(printable, text.split("\n")))
     tqdm.write(text.encode(encoding, "backslashreplace").decode(encoding))
     sys.stdout.flush()

@@ -74,3 +74,11 @@ def class_label(generator: LatentModel, index: int | None, batch: int = 1, space
         found = "no class was given" if number == -1 else f"class {index} was given"
         raise InvalidInput(f"This model has {classes} classes and {found}; pick one from 0 to {classes - 1}.")
     return F.one_hot(torch.full((batch,), number), classes).float()
+
+
+def random_labels(generator: LatentModel, count: int, seed: int) -> Tensor | None:
+    """Uniform one-hot classes [count, c_dim]; None for a model without."""
+    if not generator.c_dim:
+        return None
+    drawn = torch.from_numpy(np.random.default_rng(seed).integers(generator.c_dim, size=count))
+    return F.one_hot(drawn, generator.c_dim).to(next(generator.parameters()))

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, one_hot
+from torch.nn.functional import adaptive_avg_pool2d
 
 from ..checkpoints import load
 from ..errors import InvalidInput
-from ..latents import sample_z
+from ..latents import random_labels, sample_z
 from ..losses.perceptual import LPIPS
 from ..networks.generators.base import Generator, NoiseMode, plain_generator
 from ..runtime import OnStep
@@ -59,14 +59,6 @@ def sample_pictures(model: Generator, count: int, seed: int = 0, batch: int = 8,
 def noise_mode(model: Generator) -> NoiseMode:
     """"random" but for a MobileStyleGAN, whose noise has no learned strength."""
     return "const" if model.kind == "mobilestylegan" else "random"
-
-
-def random_labels(model: Generator, count: int, seed: int) -> Tensor | None:
-    """Uniform one-hot classes [count, c_dim]; None for a model without."""
-    if not model.c_dim:
-        return None
-    drawn = torch.from_numpy(np.random.default_rng(seed).integers(model.c_dim, size=count))
-    return one_hot(drawn, model.c_dim).to(next(model.parameters()))
 
 
 def compare_sets(reals: Iterable[Tensor], real_count: int, fakes: Iterable[Tensor], fake_count: int,

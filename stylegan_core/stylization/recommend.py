@@ -106,7 +106,9 @@ def recommend_styles(photo: Tensor, content: Latents, dual: DualStyleGAN, styles
     ticks = _ticks(on_step, len(styles) + tried)
     draw = partial(_exemplar_pictures, dual, styles, faces, ticks(0))
     shown = draw() if remember is None else remember(draw)
-    check_finite(shown, "The picture of style number")
+    if broken := [i for i, picture in enumerate(shown) if not picture.isfinite().all()]:
+        raise InvalidInput(f"The picture of {styles.names[broken[0]]} (number {broken[0]}) holds NaN or infinite pixels; leave "
+                           f"this style out, or load model and styles again.")
     parts = exemplar_distances(photo, shown, detector)
     nearest = sorted(range(len(styles)), key=lambda i: parts[i])[:tried]
     weights = {i: suggest_weights(*parts[i], dual.num_weights) for i in nearest}

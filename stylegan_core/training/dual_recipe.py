@@ -352,8 +352,13 @@ def thumbnail_names(names: Sequence[str]) -> list[str]:
     """A picture file's name for each drawing's, each another: a zip may hold the same one in two folders, or longer ones than a
     folder can."""
     stems = [Path(name.replace("/", "_")).stem.encode("utf-8", "replace")[:STEM].decode("utf-8", "ignore") for name in names]
-    counts = Counter(stems)
-    return [f"{stem}.png" if counts[stem] == 1 else f"{stem} {i}.png" for i, stem in enumerate(stems)]
+    counts = Counter(map(str.casefold, stems))  # as folders of Windows and macOS tell names apart
+    for i, stem in enumerate(stems):
+        if counts[stem.casefold()] > 1:
+            stems[i] = f"{stem} {i}"
+            while stems[i].casefold() in counts:
+                stems[i] += "_"
+    return [f"{stem}.png" for stem in stems]
 
 
 def _small(images: Tensor, most: int = INPUT) -> Tensor:

@@ -314,3 +314,4 @@ def test_thumbnails_have_names_that_a_folder_can_hold() -> None:
     found = thumbnail_names(names)
     assert found == ["a.png", "b_a 1.png", "b_a 2.png", "\u9854" * 60 + ".png", "caf?.png", "..png"]
     assert max(len(name.encode()) for name in found) <= MAX_NAME
+    assert thumbnail_names(["a.png", "A.png", "a 0.png"]) == ["a 0_.png", "A 1.png", "a 0.png"]
