@@ -6,7 +6,7 @@ MAX_MESSAGE = 1500
 
 def printable(text: str) -> str:
     """What would move a terminal, or is no character, spelled out: names of files and widgets may hold anything."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def one_line(text: str) -> str:
