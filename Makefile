@@ -21,8 +21,9 @@ setup: .venv/ready
 demo: setup
 	$(V)/python tools/run_workflow.py example_workflows/toonify_portrait.json --output output
 
+# Two workers, a file's tests in one of them.
 test: setup
-	$(V)/python -m pytest -m "not browser"
+	$(V)/python -m pytest -m "not browser" -n 2 --dist loadfile
 
 # Both ComfyUI hosts in headless Chromium; tools/host/set_up.py makes them. Skips, saying why, where they are not there.
 test-browser: setup

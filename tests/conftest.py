@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 import torch
 
 GOLDENS = Path(__file__).parent / "goldens"
+THREADS = max(1, 2 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+"""Two for all of pytest's workers together: small tensors gain nothing from more."""
+os.environ.setdefault("ATELIER_TEST_THREADS", str(THREADS))  # ComfyUI's, beside each worker
 
 
 @dataclass(frozen=True)
@@ -45,5 +49,5 @@ def golden() -> Callable[[str], Golden]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def two_threads() -> None:
-    torch.set_num_threads(2)
+def few_threads() -> None:
+    torch.set_num_threads(THREADS)

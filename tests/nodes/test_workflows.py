@@ -38,6 +38,8 @@ WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 QUICK = {
     "AtelierInvertByOptimization": {"options": ["quick", 0]},
     "AtelierInvertVideo": {"options": ["quick", 0], "steps": 1},
+    "AtelierBlendPreviewGrid": {"max_faces": 1},
+    "AtelierDirectionPreviewGrid": {"max_directions": 2},
     "AtelierMovingCrop": {"frames": 3},
     "AtelierSampleTrainingPairs": {"count": 4},
     "AtelierFineTuneOnPairs": {"steps": 2},

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn.functional import interpolate
 
 import stylegan_core as sg
 from stylegan_core.engine import gradients
@@ -58,6 +59,33 @@ def test_what_the_mixed_rows_say_the_child_no_longer_hears() -> None:
         assert torch.equal(child[name], mean) and not torch.equal(raw[name], mean), "the averaged weights"
     mapping = run.child().mapping.state_dict()
     assert all(torch.equal(t, mapping[k]) for k, t in base.mapping.state_dict().items()), "latents of the base fit the child"
+
+
+def test_a_step_is_the_mean_over_its_codes_at_every_phase_of_the_network() -> None:
+    base = sg.load(GOLDENS / "train_sg2_steps_nvidia/network-snapshot-000000.pkl")
+    run = OneDrawing(base, drawing(), OneDrawingOptions(steps=1, batch=3, inversion_steps=2, structure="taken", seed=2))
+    said, expected, loss = run._step(5), {"lpips": [], "color": [], "judge": []}, []
+    trained = dict(run.model.synthesis.named_parameters())
+    trained = [trained[name] for name in run.fitting.average.tensors]
+    moved = [p.grad.clone() for p in trained]
+    for k in range(3):
+        images = run.model.synthesis(run.codes(15 + k, 1), noise_mode="const")
+        y, x = (3, 0, 1)[k], 1
+        expected["lpips"].append(run.lpips(images[..., y:, x:], run.wanted[..., y:, x:]).mean())
+        small = interpolate(images - run.wanted, (32, 32), mode="bicubic")  # 16 px here, so made larger
+        expected["color"].append(small.abs().mean())
+        pairs = zip(layer_features(run.judge, images), layer_features(run.judge, run.wanted), strict=True)
+        expected["judge"].append(sum((a - b).abs().mean() for a, b in pairs) / 2)
+        loss.append(expected["lpips"][k] + 0.5 * expected["color"][k] + 0.2 * expected["judge"][k])
+    for name, values in expected.items():
+        torch.testing.assert_close(said[name], sum(values).detach() / 3, msg=name)
+    for found, wanted in zip(moved, torch.autograd.grad(sum(loss) / 3, trained), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-6)
+    phases = set()
+    run._perceived = lambda small, y, x: phases.add((y, x)) or small.sum() * 0
+    for number in range(16):
+        run._step(number)
+    assert len(phases) == 16
 
 
 def test_a_run_goes_on_where_it_was(tmp_path) -> None:

@@ -373,6 +373,19 @@ def test_augmentation_fades_while_the_discriminator_is_unsure() -> None:
     assert float(transfer.trainer.ada_p) == 0.25
 
 
+def test_reals_and_fakes_are_each_augmented_by_draws_of_their_own() -> None:
+    transfer = Transfer(base(), pictures(), replace(OPTIONS, augment_p=1.0))
+    wanted = {"Gmain": (True, False), "Greg": (False, False), "Dmain": (True, True), "Dreg": (False, True)}
+    for name, (fake, real) in wanted.items():
+        found = transfer._inputs(name, 8, torch.arange(8))
+        assert (found.fake_augmentation is not None, found.real_augmentation is not None) == (fake, real), name
+    found = transfer._inputs("Dmain", 8, torch.arange(8))
+    one, two = found.fake_augmentation, found.real_augmentation
+    assert one.keys() == two.keys() and not any(torch.equal(one[k], two[k]) for k in one if one[k].float().std() > 0)
+    some = transfer._inputs("Dmain", 8, torch.tensor([2, 5]))
+    assert all(torch.equal(some.real_augmentation[k], t[[2, 5]]) for k, t in two.items()), "rows of the whole batch's draws"
+
+
 def test_a_child_keeps_its_parents_mapping_unless_told() -> None:
     options = replace(OPTIONS, train_mapping=False, kimg=0.016)
     transfer = Transfer(base(torch.float32), pictures(), options)
