@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from ..errors import LoadError
 from ..networks import FAMILIES
 from ..networks.info import ModelInfo
+from ..networks.undrawn import Undrawn
 
 ESTIMATED = "mapping.w_avg"
 
@@ -27,7 +27,7 @@ def build(family: str, config: Any, tensors: Mapping[str, Tensor], info: ModelIn
 
 def blank(family: str, config: Any, info: ModelInfo | None = None) -> nn.Module:
     """Network of FAMILIES[family] whose weights are undefined, for `fill`."""
-    with _Undrawn():
+    with Undrawn():
         return FAMILIES[family][1](config, info) if info else FAMILIES[family][1](config)
 
 
@@ -50,18 +50,6 @@ def _unknown(slots: Mapping[str, tuple[nn.Module, str]], tensors: Mapping[str, T
     absent = ((key, module._buffers[leaf]) for key, (module, leaf) in slots.items()
               if key.endswith(ESTIMATED) and key not in tensors)
     return [(key, buffer.to(dtype)) for key, buffer in absent if buffer is not None]
-
-
-class _Undrawn(TorchFunctionMode):
-    """Leaves initial weights undrawn, which are replaced at once. (The meta device's first use takes seconds.)"""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func in (torch.Tensor.normal_, torch.Tensor.uniform_):
-            return args[0]
-        if func in (torch.randn, torch.rand):
-            func, kwargs = torch.empty, {key: value for key, value in kwargs.items() if key != "generator"}
-        return func(*args, **kwargs)
 
 
 def _slots(network: nn.Module) -> dict[str, tuple[nn.Module, str]]:

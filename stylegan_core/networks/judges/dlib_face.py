@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...assets import load_asset
+from ..undrawn import Undrawn
 
 INPUT_SIZE = 150
 EMBEDDING_SIZE = 128
@@ -76,7 +77,9 @@ class IdentityNet(nn.Module):
     @classmethod
     def embedded(cls) -> IdentityNet:
         """The network that travels with the package, in float32."""
-        self, stored = cls(), _dequantized(load_asset("identity"))
+        with Undrawn():
+            self = cls()
+        stored = _dequantized(load_asset("identity"))
         convs = {f"{block}.{conv}": f"blocks.{block}.{conv}" for block, _, _ in BLOCKS for conv in ("conv1", "conv2")}
         convs["conv32_down"] = "stem"
         tensors = {"fc.weight": stored["fc"]}

@@ -79,6 +79,17 @@ def test_the_transform_has_gradients_of_any_order() -> None:
     assert torch.autograd.gradcheck(inverse_haar, x) and torch.autograd.gradgradcheck(inverse_haar, x)
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+def test_maps_keep_their_format_from_layer_to_layer(batch: int) -> None:
+    """Strides are what tells it; of a batch of one a wrong one goes unnoticed, but for a copy in every convolution."""
+    like = {"memory_format": torch.channels_last}
+    x = torch.randn(batch, 32, 4, 4).contiguous(**like).requires_grad_(True)
+    y = inverse_haar(x)
+    assert y.stride() == torch.empty(y.shape).contiguous(**like).stride()
+    assert torch.autograd.grad(y.sum(), x)[0].stride() == x.stride()
+    assert torch.conv2d(y, torch.randn(8, 1, 3, 3), padding=1, groups=8).is_contiguous(**like)
+
+
 def test_gradients_are_the_plain_twins() -> None:
     model, ws = tiny((8, 16, 8)), torch.randn(2, 8, 8)
     for batch in (1, 2):
