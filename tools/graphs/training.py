@@ -27,20 +27,24 @@ def mixed(key: str, first: str, second: str, mode: str, share: float = 1.0) -> N
 DISTILL_A_LOOK = [
     Group("1 Faces of the base", [
         note("## Distill a look\nWhatever the nodes in the middle make of a face, the model learns to draw at once. Here they "
-             "are ComfyUI's own: pencil lines over pastel colors. Put any of yours in their place: a diffusion img2img, a "
+             "are ComfyUI's own: ink lines over a wash of color. Put any of yours in their place: a diffusion img2img, a "
              "filter, *Finish*. Keep eyes and mouth where they were. More faces and steps come nearer."),
         BASE,
         Node("pairs", "AtelierSampleTrainingPairs", {"model": Out("base"), "count": 32, "psi": 0.7})]),
     Group("2 Your look", [
-        Node("blur", "ImageBlur", {"image": Out("pairs"), "blur_radius": 4, "sigma": 3.0}),
-        mixed("edges", "blur", "pairs", "difference"),
-        Node("lines", "ImageInvert", {"image": Out("edges")}),
-        mixed("darker", "lines", "lines", "multiply"),
-        mixed("pencil", "darker", "darker", "multiply")]),
+        Node("gray", "ImageRGBToYUV", {"image": Out("pairs")}),
+        Node("calm", "ImageBlur", {"image": Out("gray"), "blur_radius": 2, "sigma": 0.8}),
+        Node("around", "ImageBlur", {"image": Out("calm"), "blur_radius": 10, "sigma": 6.0}),
+        mixed("darker", "around", "calm", "difference"),
+        Node("lines", "ImageInvert", {"image": Out("darker")}),
+        mixed("strong", "lines", "lines", "multiply"),
+        mixed("stronger", "strong", "strong", "multiply"),
+        mixed("ink", "stronger", "stronger", "multiply")]),
     Group("3 Its colors", [
-        Node("soft", "ImageBlur", {"image": Out("pairs"), "blur_radius": 3, "sigma": 1.5}),
-        mixed("pastel", "soft", "soft", "screen", 0.7),
-        mixed("look", "pastel", "pencil", "multiply")]),
+        Node("soft", "ImageBlur", {"image": Out("pairs"), "blur_radius": 6, "sigma": 3.0}),
+        mixed("light", "soft", "soft", "screen"),
+        mixed("wash", "light", "light", "screen"),
+        mixed("look", "wash", "ink", "multiply")]),
     Group("4 Learn it", [
         Node("learn", "AtelierFineTuneOnPairs",
              {"model": Out("base"), "latents": Out("pairs", 1), "targets": Out("look"), "steps": 160, "layers": "32-",

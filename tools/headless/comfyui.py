@@ -16,7 +16,7 @@ from . import PACK, Folders, Listener, Result
 NEEDS = ("torchsde", "torchvision", "transformers", "aiohttp", "av", "yaml", "scipy", "alembic", "sqlalchemy")
 """What ComfyUI can't start without, beside what this pack needs itself."""
 
-EXTRAS = ("mask", "preview_any", "video", "dataset", "images", "latent", "post_processing", "canny", "rebatch",
+EXTRAS = ("mask", "preview_any", "video", "dataset", "images", "latent", "post_processing", "canny", "morphology", "rebatch",
           "compositing")
 """Of ComfyUI's own further nodes, those that workflows use."""
 CACHE = {"lru": 0, "ram": 2.0, "ram_inactive": 4.0}
@@ -48,20 +48,23 @@ class ComfyUIEngine:
     """Loads ComfyUI once (about 10 s); prompts then start at once and share its cache."""
 
     def __init__(self, comfyui: Path, folders: Folders) -> None:
-        arguments = {"output": folders.output, "temp": folders.scratch, "user": folders.scratch / "user"}
+        places = {"output": folders.output, "temp": folders.scratch, "user": folders.scratch / "user"}
         if folders.base:
-            arguments |= {"base": folders.base, "input": folders.base / "input"}
-        for path in arguments.values():
+            places["input"] = folders.base / "input"
+        for path in places.values():
             path.mkdir(parents=True, exist_ok=True)
         sys.argv = ["main.py", *_device(), "--disable-all-custom-nodes", "--database-url",
                     f"sqlite:///{folders.scratch / 'comfyui.db'}",
-                    *(word for key, path in arguments.items() for word in (f"--{key}-directory", str(path)))]
+                    *(("--base-directory", str(folders.base)) if folders.base else ())]
         sys.path.insert(0, str(comfyui))
         import comfy.options
 
         comfy.options.enable_args_parsing()
+        import folder_paths
         import utils.extra_config  # noqa: F401 - before `nodes`, whose sys.path hides the package `utils`
 
+        for kind, path in places.items():  # it is ComfyUI's main.py, not run here, that would heed arguments
+            getattr(folder_paths, f"set_{kind}_directory")(str(path))
         self._start()
 
     def _start(self) -> None:
