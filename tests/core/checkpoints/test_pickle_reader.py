@@ -199,6 +199,7 @@ def test_damaged_tensor_data_fails_its_checksum(tiny, tmp_path) -> None:
         checkpoints.load(tmp_path / "m.pt")
 
 
+@pytest.mark.skipif(not hasattr(torch.serialization, "set_crc32_options"), reason="torch before 2.3 always writes them")
 def test_checksums_may_be_absent(tiny, tmp_path) -> None:
     """torch.serialization.set_crc32_options(False) writes zeros."""
     state = torch.load(tiny("swap_ros2_tiny"))
