@@ -59,6 +59,26 @@ def test_huge_pictures_are_bounded(tmp_path: Path) -> None:
     assert close(read_image(tmp_path / "b.png", max_side=64), (255, 255, 255))
 
 
+def test_a_thin_picture_keeps_a_pixel_and_a_palette_is_averaged(tmp_path: Path) -> None:
+    Image.new("RGB", (300, 1), RED).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png", max_side=64).shape == (1, 3, 1, 64)
+    striped = Image.fromarray(np.tile(np.array([0, 1], np.uint8), (64, 32)), "P")
+    striped.putpalette([0, 0, 0, 255, 255, 255])
+    striped.save(tmp_path / "b.png")
+    assert close(read_image(tmp_path / "b.png", max_side=8), (128, 128, 128))
+
+
+def test_numbers_of_any_range_are_stretched(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 1, 4, np.nan]], np.float32)).save(tmp_path / "a.tif")
+    assert ((read_image(tmp_path / "a.tif") + 1) * 127.5).round()[0, 0, 0].tolist() == [0, 64, 255, 0]
+
+
+def test_jpeg_files_are_good_ones_whatever_the_suffixs_case(tmp_path: Path) -> None:
+    path = write_image(torch.zeros(4, 8, 8), tmp_path / "a.JPG")
+    Image.new("RGB", (8, 8)).save(tmp_path / "b.jpg", quality=95)
+    assert Image.open(path).quantization == Image.open(tmp_path / "b.jpg").quantization  # type: ignore[attr-defined]
+
+
 def test_one_pixel(tmp_path: Path) -> None:
     Image.new("RGB", (1, 1), RED).save(tmp_path / "a.png")
     assert close(read_image(tmp_path / "a.png"), RED)

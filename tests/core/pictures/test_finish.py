@@ -29,6 +29,11 @@ def test_tiles_are_the_whole(network, height, width, tile) -> None:
     assert [i for i, _ in steps] == list(range(1, steps[-1][1] + 1))
 
 
+def test_every_picture_of_a_batch_is_drawn(network) -> None:
+    images = torch.rand(2, 3, 6, 5, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    assert torch.allclose(finish(images, network), torch.cat([finish(image[None], network) for image in images]), atol=1e-5)
+
+
 def test_a_redrawn_picture_shows_the_same(network, tmp_path) -> None:
     import stylegan_core as sg
 

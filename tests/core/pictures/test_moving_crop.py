@@ -22,6 +22,17 @@ def test_windows_lie_where_they_should():
     torch.testing.assert_close(frames[:, 1].mean((1, 2)), (120 - sides) / 4 + sides / 2 - 0.5, rtol=1e-3, atol=0)
 
 
+def test_it_wanders_in_a_lying_eight_and_stops_at_the_edge():
+    y, x = torch.meshgrid(torch.arange(90.0), torch.arange(150.0), indexing="ij")
+    turn = torch.arange(8) / 8 * 2 * torch.pi
+    sides = 45 * (1 + 0.12 * torch.cos(turn))
+    for sway in (0.2, 0.8):
+        frames = sg.moving_crop(torch.stack([x, y]), 8, 40, zoom=2.0, sway=sway, x=0.5, y=0.5)
+        for channel, length, away in ((0, 150, torch.sin(turn)), (1, 90, torch.sin(2 * turn) / 2)):
+            middle = (0.5 + sway * away).clamp(0, 1) * (length - sides) + sides / 2 - 0.5
+            torch.testing.assert_close(frames[:, channel].mean((1, 2)), middle, rtol=1e-3, atol=0.05)
+
+
 def test_the_round_closes_and_big_pictures_do_not_flicker():
     frames = sg.moving_crop(torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)), 32, 32, 1.2, 1.0, 0.5, 0.5)
     steps = (frames - frames.roll(1, 0)).abs().mean((1, 2, 3))
