@@ -65,7 +65,8 @@ def test_a_thin_picture_keeps_a_pixel_and_a_palette_is_averaged(tmp_path: Path) 
     striped = Image.fromarray(np.tile(np.array([0, 1], np.uint8), (64, 32)), "P")
     striped.putpalette([0, 0, 0, 255, 255, 255])
     striped.save(tmp_path / "b.png")
-    assert close(read_image(tmp_path / "b.png", max_side=8), (128, 128, 128))
+    averaged = read_image(tmp_path / "b.png", max_side=8)
+    assert averaged.abs().max() < 0.1, "neither black nor white; Pillow's versions differ by a few levels at the sides"
 
 
 def test_numbers_of_any_range_are_stretched(tmp_path: Path) -> None:
